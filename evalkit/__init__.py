@@ -1,0 +1,1 @@
+"""evalkit measures multimodal generative models."""

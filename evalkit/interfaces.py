@@ -1,0 +1,236 @@
+"""What a model, a metric and a task must offer, and the specs by which rooms announce theirs.
+
+A room or a third party announces tables of specs through the entry points `evalkit.tasks`, `evalkit.models` and
+`evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as `package.module:name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from evalkit.protocols import Protocol as MeasurementProtocol
+from evalkit.types import (
+    Answer,
+    Estimate,
+    Generation,
+    Job,
+    JsonScalar,
+    Request,
+    Sample,
+    Unavailable,
+)
+from evalkit.workspace import Workspace
+
+S = TypeVar("S")
+
+
+class Model(Protocol):
+    """Something that answers requests."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, JsonScalar]:
+        """All that decides its answers apart from the request: digests of weights and code, precision, libraries.
+
+        Its digest is the model's fingerprint. Two models that could answer differently differ here.
+        """
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Job]:
+        """The jobs that it can be asked to do."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        """Yield each request's position in `requests` with its answer, as soon as it is ready, in any order.
+
+        The answer to a request does not depend on the other requests. What cannot be answered is a `Failure`; an
+        exception fails the whole batch, whose requests are then asked one by one.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answered sample on its way to the metrics."""
+
+    sample: Sample
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """What a metric found.
+
+    `per_sample` maps a score's name to the score of each sample id. `protocols` holds each protocol whose digest stands
+    on an estimate. `series` holds curves for plots by name: pairs of x and y (`fid_by_n`).
+    """
+
+    estimates: Mapping[str, Estimate | Unavailable]
+    protocols: tuple[MeasurementProtocol, ...]
+    per_sample: Mapping[str, Mapping[str, float]]
+    series: Mapping[str, tuple[tuple[float, float], ...]]
+
+
+class Metric(Protocol[S]):
+    """A way to score answered samples. States merge, so shards do; `merge` leaves both of its arguments unusable."""
+
+    @property
+    def name(self) -> str:
+        """What `--metrics` calls it."""
+        ...
+
+    @property
+    def estimator(self) -> Literal["mean", "corpus", "distribution"]:
+        """What kind of number it makes, which decides how its uncertainty is found."""
+        ...
+
+    def prepare(self) -> None:
+        """Find everything that scoring needs (weights, references), before anything is generated.
+
+        Raises:
+            WeightsError: a weight file cannot be had.
+            DataError: the references are missing or malformed.
+        """
+        ...
+
+    def start(self) -> S:
+        """Return the state of no samples."""
+        ...
+
+    def update(self, state: S, scored: Sequence[Scored]) -> S:
+        """Return `state` with these samples added; the order of samples does not change the result."""
+        ...
+
+    def merge(self, left: S, right: S) -> S:
+        """Return the state of both sides' samples."""
+        ...
+
+    def finish(self, state: S) -> MetricResult:
+        """Return the estimates.
+
+        Raises:
+            NotEnoughSamples: fewer samples than the estimator is defined for.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """The data that a task reads: its name and digest, and what stamps its numbers carry.
+
+    `stamps` are words that follow every number made on it (`demo data`): a stamped number is never ranked.
+    """
+
+    name: str
+    digest: str
+    licence: str
+    stamps: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """A benchmark on one dataset, ready to be asked."""
+
+    @property
+    def name(self) -> str:
+        """Versioned name: `coco_fid@1`."""
+        ...
+
+    @property
+    def job(self) -> Job:
+        """What its requests ask for."""
+        ...
+
+    @property
+    def data(self) -> DataCard:
+        """The data that it reads."""
+        ...
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that it was built in, its `data` and `data_dir` replaced by what was chosen."""
+        ...
+
+    def samples(self) -> Sequence[Sample]:
+        """Return every test item, in the order that `--limit` counts in."""
+        ...
+
+    def request(self, sample: Sample, seed: int) -> Request:
+        """Return what a model is asked about `sample`, before the user's `--gen` settings."""
+        ...
+
+    def metrics(self) -> Sequence[Metric[object]]:
+        """Return the task's metrics, set up but not prepared."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A `key=value` that a task (`-t`) or a model (`-a`) understands."""
+
+    name: str
+    default: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """How a task announces itself. `factory(workspace, protocol, options)` builds it: see `TaskFactory`."""
+
+    name: str
+    version: int
+    job: Job
+    summary: str
+    factory: str
+    data: tuple[str, ...]
+    """Names that `--data` understands, the first that is present being the default."""
+    metrics: tuple[str, ...]
+    protocols: tuple[str, ...]
+    """Names that `--protocol` understands, the first being the default."""
+    weights: tuple[str, ...] = ()
+    """Names in the weights table that its metrics read."""
+    options: tuple[Option, ...] = ()
+    citation: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """How a model announces itself. `factory(workspace, argument, options)` builds it: see `ModelFactory`."""
+
+    name: str
+    summary: str
+    factory: str
+    jobs: tuple[Job, ...]
+    argument: str = ""
+    """What stands behind the colon in `-m name:argument`; empty where nothing may stand there."""
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSpec:
+    """How a report announces itself. `factory(runs, output)` writes it: see `ReportFactory`."""
+
+    name: str
+    summary: str
+    factory: str
+    suffix: str
+    """Ending of the file that it writes: `.html`."""
+
+
+class TaskFactory(Protocol):
+    """Builds a task; `options` holds only names that its spec lists."""
+
+    def __call__(self, workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> Task: ...
+
+
+class ModelFactory(Protocol):
+    """Builds a model; `options` holds only names that its spec lists."""
+
+    def __call__(self, workspace: Workspace, argument: str, options: Mapping[str, str]) -> Model: ...

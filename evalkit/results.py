@@ -1,0 +1,289 @@
+"""What a run found, and the folder that it is kept in.
+
+runs/NAME/run.json        the `Run`: estimates, coverage, stamps, provenance, protocols, curves
+runs/NAME/samples.jsonl   one `SampleRecord` a line, in the order of the task's samples
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evalkit.errors import DataError
+from evalkit.protocols import Protocol, protocol
+from evalkit.types import Estimate, Interval, Json, JsonScalar, Unavailable
+
+SCHEMA = 1
+"""Version of `run.json` and `samples.jsonl`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many samples were asked, how many were answered or failed, and how many answers came from the cache."""
+
+    asked: int
+    answered: int
+    failed: int
+    from_cache: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One task put to one model, with all that a report may read.
+
+    `estimates` holds a number or the reason why there is none. `protocols` maps the digests that stand on estimates to
+    their protocols. `stamps` are words that follow every number (`demo data`, `limited to 20 of 500 samples`): a stamped
+    run is never ranked. `series` holds curves by name. `provenance` says with what and when the run was made.
+    """
+
+    task: str
+    model: str
+    data: str
+    estimates: Mapping[str, Estimate | Unavailable]
+    coverage: Coverage
+    stamps: tuple[str, ...]
+    protocols: Mapping[str, Protocol]
+    series: Mapping[str, tuple[tuple[float, float], ...]]
+    provenance: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One sample of a run, ready for a page.
+
+    `parts`, `references` and `answer_parts` are nouns as JSON (see `evalkit.keys.noun_json`); a picture stands as its
+    digest, size and role, its pixels being in the cache's blobs. Exactly one of `answer_parts` and `failure` is set.
+    """
+
+    id: str
+    cluster: str
+    strata: Mapping[str, str]
+    parts: tuple[Json, ...]
+    references: tuple[Json, ...]
+    key: str
+    seed: int
+    from_cache: bool
+    seconds: float
+    answer_parts: tuple[Json, ...] | None
+    failure: tuple[str, str] | None
+    """Kind and message of a `Failure`."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def run_json(run: Run) -> dict[str, Json]:
+    """Return `run` as the JSON object that `--json` prints and `run.json` holds."""
+    return {
+        "schema": SCHEMA,
+        "task": run.task,
+        "model": run.model,
+        "data": run.data,
+        "estimates": {name: _estimate_json(e) for name, e in run.estimates.items()},
+        "coverage": {
+            "asked": run.coverage.asked,
+            "answered": run.coverage.answered,
+            "failed": run.coverage.failed,
+            "from_cache": run.coverage.from_cache,
+        },
+        "stamps": list(run.stamps),
+        "protocols": {digest: {"name": p.name, "fields": dict(p.fields)} for digest, p in run.protocols.items()},
+        "series": {name: [list(point) for point in curve] for name, curve in run.series.items()},
+        "provenance": dict(run.provenance),
+    }
+
+
+def _estimate_json(estimate: Estimate | Unavailable) -> Json:
+    if isinstance(estimate, Unavailable):
+        return {"value": None, "unavailable": estimate.reason}
+    document: dict[str, Json] = {
+        "value": estimate.value,
+        "n": estimate.n,
+        "unit": estimate.unit,
+        "higher_is_better": estimate.higher_is_better,
+        "protocol": estimate.protocol,
+        "interval": None,
+        "warnings": list(estimate.warnings),
+    }
+    if estimate.interval is not None:
+        document["interval"] = [estimate.interval.low, estimate.interval.high]
+        document["interval_level"] = estimate.interval.level
+        document["interval_method"] = estimate.interval.method
+    return document
+
+
+def write_run(directory: Path, run: Run, samples: Iterable[SampleRecord]) -> None:
+    """Write a run's folder; each file is written beside its place and renamed, `run.json` last.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(_sample_json(record), ensure_ascii=False) + "\n" for record in samples)
+    _write_renamed(directory / "samples.jsonl", lines)
+    text = json.dumps(run_json(run), ensure_ascii=False, indent=1) + "\n"
+    _write_renamed(directory / "run.json", [text])
+
+
+def _write_renamed(path: Path, chunks: Iterable[str]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("w", encoding="utf-8") as file:
+        file.writelines(chunks)
+    beside.replace(path)
+
+
+def _sample_json(record: SampleRecord) -> Json:
+    return {
+        "id": record.id,
+        "cluster": record.cluster,
+        "strata": dict(record.strata),
+        "parts": list(record.parts),
+        "references": list(record.references),
+        "key": record.key,
+        "seed": record.seed,
+        "from_cache": record.from_cache,
+        "seconds": record.seconds,
+        "answer_parts": None if record.answer_parts is None else list(record.answer_parts),
+        "failure": None if record.failure is None else list(record.failure),
+        "scores": dict(record.scores),
+    }
+
+
+def read_run(directory: Path) -> Run:
+    """Return the run kept in `directory`.
+
+    Raises:
+        DataError: there is no run, it is damaged, or a newer evalkit wrote it.
+    """
+    path = directory / "run.json"
+    document = _read_object(path)
+    if document.get("schema") != SCHEMA:
+        raise DataError(f"{path} has schema {document.get('schema')!r}, this evalkit reads {SCHEMA}; upgrade evalkit")
+    try:
+        return _run_of(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is not a run ({error!r}); run the task again to write it anew") from error
+
+
+def _read_object(path: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; name the folder that `evalkit run` printed") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); run the task again to write it anew") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path} is not a run; run the task again to write it anew")
+    return document
+
+
+def _run_of(document: dict[str, Json]) -> Run:
+    d = document
+    coverage = _mapping(d["coverage"])
+    return Run(
+        task=str(d["task"]),
+        model=str(d["model"]),
+        data=str(d["data"]),
+        estimates={name: _estimate_of(_mapping(e)) for name, e in _mapping(d["estimates"]).items()},
+        coverage=Coverage(*(_integer(coverage[name]) for name in ("asked", "answered", "failed", "from_cache"))),
+        stamps=tuple(str(stamp) for stamp in _list(d["stamps"])),
+        protocols={digest: _protocol_of(_mapping(p)) for digest, p in _mapping(d["protocols"]).items()},
+        series={name: tuple(map(_point, _list(curve))) for name, curve in _mapping(d["series"]).items()},
+        provenance=_mapping(d["provenance"]),
+    )
+
+
+def _estimate_of(document: dict[str, Json]) -> Estimate | Unavailable:
+    if document["value"] is None:
+        return Unavailable(str(document["unavailable"]))
+    interval = None
+    if document["interval"] is not None:
+        low, high = _point(document["interval"])
+        interval = Interval(low, high, _number(document["interval_level"]), str(document["interval_method"]))
+    direction = document["higher_is_better"]
+    return Estimate(
+        value=_number(document["value"]),
+        n=_integer(document["n"]),
+        unit=str(document["unit"]),
+        higher_is_better=direction if isinstance(direction, bool) else None,
+        protocol=str(document["protocol"]),
+        interval=interval,
+        warnings=tuple(str(w) for w in _list(document["warnings"])),
+    )
+
+
+def _protocol_of(document: dict[str, Json]) -> Protocol:
+    fields: dict[str, JsonScalar] = {}
+    for name, value in _mapping(document["fields"]).items():
+        if isinstance(value, (list, dict)):
+            raise TypeError(f"protocol field {name} is not a scalar")
+        fields[name] = value
+    return protocol(str(document["name"]), fields)
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
+    return value
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
+def _number(value: Json) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _integer(value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _point(value: Json) -> tuple[float, float]:
+    first, second = _list(value)
+    return _number(first), _number(second)
+
+
+def read_samples(directory: Path) -> Iterator[SampleRecord]:
+    """Yield the samples of the run kept in `directory`, one line of the file at a time.
+
+    Raises:
+        DataError: the file is missing or a line is damaged; the message names the line.
+    """
+    path = directory / "samples.jsonl"
+    try:
+        file = path.open(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; run the task again to write it anew") from error
+    with file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield _sample_of(_mapping(json.loads(line)))
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{path}, line {number}, is not a sample ({error!r}); run the task again") from error
+
+
+def _sample_of(d: dict[str, Json]) -> SampleRecord:
+    failure = d["failure"]
+    answer = d["answer_parts"]
+    return SampleRecord(
+        id=str(d["id"]),
+        cluster=str(d["cluster"]),
+        strata={name: str(value) for name, value in _mapping(d["strata"]).items()},
+        parts=tuple(_list(d["parts"])),
+        references=tuple(_list(d["references"])),
+        key=str(d["key"]),
+        seed=_integer(d["seed"]),
+        from_cache=bool(d["from_cache"]),
+        seconds=_number(d["seconds"]),
+        answer_parts=None if answer is None else tuple(_list(answer)),
+        failure=None if failure is None else (str(_list(failure)[0]), str(_list(failure)[1])),
+        scores={name: _number(value) for name, value in _mapping(d["scores"]).items()},
+    )

@@ -1,0 +1,2 @@
+"""Reports, one file each."""
+REPORTS = ()

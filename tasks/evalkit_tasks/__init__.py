@@ -1,0 +1,3 @@
+"""Benchmarks, one file each, and the data that evalkit ships."""
+TASKS = ()
+MODELS = ()
