@@ -13,6 +13,11 @@ A message says what is wrong, with the value, and the next step to take. The com
 without a traceback and exits with 2.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class EvalkitError(Exception):
     """The root of the tree: catch this to catch everything that evalkit raises on purpose."""
@@ -44,3 +49,16 @@ class NotEnoughSamples(EvalkitError):
 
 class NotComparable(EvalkitError):
     """Two numbers were put side by side whose protocols differ."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return words that offer the known name nearest to `name`, or all known names where none is near.
+
+    >>> nearest("coco_fdi", ["coco_fid", "vqav2"])
+    "; did you mean 'coco_fid'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known are {', '.join(names)}" if names else ""

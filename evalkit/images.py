@@ -1,7 +1,7 @@
 """Pictures: decoding what others made, one digest for equal pixels, and the PNG that evalkit stores.
 
-Pixels are `(H, W, 3)` arrays of uint8 throughout. EXIF rotation is not applied and an alpha channel is dropped, as every
-FID tool does and as COCO's annotations assume.
+Pixels are `(H, W, 3)` arrays of uint8 throughout. EXIF rotation is not applied and an alpha channel is dropped, as
+every FID tool does and as COCO's annotations assume.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded; more is taken for a decompression bomb."""
+
+_STORED = "where the cache holds it, `evalkit cache verify --set-aside` drops it and the next run makes it again"
 
 
 def decode(content: bytes | Path, where: str) -> Pixels:
@@ -59,7 +61,7 @@ def _require_decodable(opened: PillowImage.Image, where: str) -> None:
 
 
 def pixel_digest(array: Pixels) -> str:
-    """Return the SHA-256 of the size and the pixels `(H, W, 3)`: equal for equal pictures, whatever their file format."""
+    """Return the SHA-256 of size and pixels `(H, W, 3)`: equal for equal pictures, whatever their file format."""
     height, width, channels = array.shape
     if channels != 3 or array.dtype != np.uint8:
         raise ValueError(f"pixels must be (H, W, 3) uint8, not {array.shape} {array.dtype}")
@@ -117,7 +119,7 @@ def pixels(image: Image) -> Pixels:
     try:
         array = decode(image.content, where)
     except DataError as error:
-        raise CacheError(f"{error} (it should hold picture {image.digest})") from error
+        raise CacheError(f"{error} (it should hold picture {image.digest}); {_STORED}") from error
     if pixel_digest(array) != image.digest:
-        raise CacheError(f"{where} does not hold picture {image.digest}; delete it to make it again")
+        raise CacheError(f"{where} does not hold picture {image.digest}; {_STORED}")
     return array

@@ -1,14 +1,15 @@
 """What a model, a metric and a task must offer, and the specs by which rooms announce theirs.
 
-A room or a third party announces tables of specs through the entry points `evalkit.tasks`, `evalkit.models` and
-`evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as `package.module:name`.
+A room or a third party announces tables of specs through the entry points `evalkit.tasks`, `evalkit.models`,
+`evalkit.data` and `evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as `package.module:name`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from evalkit.protocols import Protocol as MeasurementProtocol
 from evalkit.types import (
@@ -100,6 +101,10 @@ class Metric(Protocol[S]):
         """
         ...
 
+    def backlog(self) -> int:
+        """Return how many items it must read besides the answers: references that are not in its cache."""
+        ...
+
     def start(self) -> S:
         """Return the state of no samples."""
         ...
@@ -119,6 +124,10 @@ class Metric(Protocol[S]):
             NotEnoughSamples: fewer samples than the estimator is defined for.
         """
         ...
+
+
+AnyMetric: TypeAlias = Metric[Any]
+"""A metric whose state only itself knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +174,7 @@ class Task(Protocol):
         """Return what a model is asked about `sample`, before the user's `--gen` settings."""
         ...
 
-    def metrics(self) -> Sequence[Metric[object]]:
+    def metrics(self) -> Sequence[AnyMetric]:
         """Return the task's metrics, set up but not prepared."""
         ...
 
@@ -215,7 +224,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class ReportSpec:
-    """How a report announces itself. `factory(runs, output)` writes it: see `ReportFactory`."""
+    """How a report announces itself. `factory(runs, output, workspace)` writes it: see `ReportFactory`."""
 
     name: str
     summary: str
@@ -224,13 +233,54 @@ class ReportSpec:
     """Ending of the file that it writes: `.html`."""
 
 
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """How a dataset announces itself: `evalkit fetch NAME` calls `factory`, `evalkit ls data` calls `locate`.
+
+    See `DataFetcher` and `DataLocator` for what the two must be.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    locate: str
+    licence: str
+    size: str
+    """What fetching it takes, for people: `6.9 GB`."""
+    options: tuple[Option, ...] = ()
+
+
 class TaskFactory(Protocol):
     """Builds a task; `options` holds only names that its spec lists."""
 
-    def __call__(self, workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> Task: ...
+    def __call__(self, workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> Task:
+        """Return the task on the workspace's data."""
+        ...
 
 
 class ModelFactory(Protocol):
     """Builds a model; `options` holds only names that its spec lists."""
 
-    def __call__(self, workspace: Workspace, argument: str, options: Mapping[str, str]) -> Model: ...
+    def __call__(self, workspace: Workspace, argument: str, options: Mapping[str, str]) -> Model:
+        """Return the model; `argument` is what stood behind the colon in `-m name:argument`."""
+        ...
+
+
+class ReportFactory(Protocol):
+    """Writes one file about the runs kept in folders; `workspace.cache` is searched for their pictures too."""
+
+    def __call__(self, runs: Sequence[Path], output: Path, workspace: Workspace) -> None:
+        """Write `output`, whole or not at all."""
+        ...
+
+
+class DataFetcher(Protocol):
+    """Fetches a dataset and returns its files; what is already there and whole is not fetched again."""
+
+    def __call__(self, workspace: Workspace, options: Mapping[str, str]) -> list[Path]: ...
+
+
+class DataLocator(Protocol):
+    """Returns what a dataset consists of, each with the place where it was found, None where it is not; no network."""
+
+    def __call__(self, workspace: Workspace) -> list[tuple[str, Path | None]]: ...

@@ -34,9 +34,9 @@ class Coverage:
 class Run:
     """One task put to one model, with all that a report may read.
 
-    `estimates` holds a number or the reason why there is none. `protocols` maps the digests that stand on estimates to
-    their protocols. `stamps` are words that follow every number (`demo data`, `limited to 20 of 500 samples`): a stamped
-    run is never ranked. `series` holds curves by name. `provenance` says with what and when the run was made.
+    `estimates` holds a number or the reason why there is none. `protocols` maps the digests that stand on estimates
+    to their protocols. `stamps` are words that follow every number (`demo data`, `limited to 20 of 500 samples`): a
+    stamped run is never ranked. `series` holds curves by name. `provenance` says with what and when the run was made.
     """
 
     task: str

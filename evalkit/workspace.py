@@ -47,6 +47,6 @@ class Workspace:
 
     @property
     def datasets(self) -> Path:
-        """The folder of fetched datasets: `$EVALKIT_DATA`, or beside the cache's generations."""
-        named = os.environ.get("EVALKIT_DATA")
+        """The folder of fetched datasets: `$EVALKIT_DATASETS`, or beside the cache's generations."""
+        named = os.environ.get("EVALKIT_DATASETS")
         return Path(named) if named else self.cache / "datasets"

@@ -1,1 +1,1 @@
-"""TBD executors."""
+"""Ways to have requests answered: in this process, and later on many machines."""

@@ -1,0 +1,7 @@
+"""Makes `python -m evalkit` the command line."""
+
+import sys
+
+from evalkit.cli import main
+
+sys.exit(main())
