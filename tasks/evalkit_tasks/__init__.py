@@ -1,3 +1,74 @@
-"""Benchmarks, one file each, and the data that evalkit ships."""
-TASKS = ()
-MODELS = ()
+"""Benchmarks, one file each, and the data that evalkit ships.
+
+The tables below are all that listing reads: a spec names its code, and the code is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
+from evalkit_tasks.blocksworld import ORACLE_MODEL
+
+TASKS: tuple[TaskSpec, ...] = (
+    TaskSpec(
+        name="coco_fid",
+        version=1,
+        job="text-to-image",
+        summary="Frechet distance of pictures made from MS-COCO captions to the real photos (FID-30K on val2014)",
+        factory="evalkit_tasks.coco_fid:coco_fid",
+        data=("coco", "blocksworld", "karpathy", "hf:REPO@REVISION"),
+        metrics=("fid",),
+        protocols=("torch-fidelity", "pytorch-fid", "clean-fid", "torchmetrics", "coco-256"),
+        weights=("fid-inception-2015-12-05",),
+        options=(
+            Option(
+                "split", "", "val2014, val2017, or a Karpathy or hub split; the default is val2014 where it is found"
+            ),
+            Option("captions", "30000", "how many captions to draw, or a file that lists caption ids"),
+            Option("selection_seed", "0", "seed of the order in which captions are drawn"),
+            Option("captions_per_image", "auto", "1, any, or auto: any for 30,000 images or more, else 1"),
+            Option("reference", "full", "full: every image of the split; same: those of the chosen captions"),
+            Option("image_column", "", "column of the pictures, for --data hf:"),
+            Option("caption_column", "", "column of the captions, for --data hf:"),
+            Option("id_column", "", "column of the image ids, for --data hf:"),
+        ),
+        citation="Heusel 2017, arXiv:1706.08500; Lin 2014, arXiv:1405.0312; Saharia 2022, arXiv:2205.11487",
+        licence="annotations CC BY 4.0; photos under their Flickr terms",
+    ),
+)
+
+MODELS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="retrieval",
+        summary="the picture of the nearest training caption by TF-IDF: the field's classic baseline",
+        factory="evalkit_tasks.retrieval:retrieval",
+        jobs=("text-to-image",),
+        options=(
+            Option("corpus", "", "folder of the training captions and pictures; the default is the task's own data"),
+            Option("split", "", "training split: train2014 or train2017; the default is train2014 where it is found"),
+            Option("size", "", "how many training pictures to use; the default is all of COCO, 2000 of blocksworld"),
+        ),
+    ),
+    ORACLE_MODEL,
+)
+
+DATA: tuple[DataSpec, ...] = (
+    DataSpec(
+        name="coco",
+        summary="MS-COCO captions and photos: the official files, read in place",
+        factory="evalkit_tasks.sources:fetch_coco",
+        locate="evalkit_tasks.sources:locate_coco",
+        licence="annotations CC BY 4.0; photos under their Flickr terms",
+        size="6.9 GB for val2014 with its annotations",
+        options=(
+            Option("split", "val2014", "val2014, val2017, train2014 or train2017, with the annotations of its year"),
+        ),
+    ),
+    DataSpec(
+        name="blocksworld",
+        summary="a drawn world of coloured blocks with ground truth for every task; shipped with evalkit",
+        factory="evalkit_tasks.sources:fetch_blocksworld",
+        locate="evalkit_tasks.sources:locate_blocksworld",
+        licence="Apache-2.0",
+        size="nothing: it is part of evalkit",
+    ),
+)

@@ -1,0 +1,19 @@
+"""A drawn world of coloured blocks with ground truth for every job: see README.md."""
+
+from evalkit.interfaces import ModelSpec
+
+ORACLE_MODEL = ModelSpec(
+    name="oracle",
+    summary="answers from the truth behind blocksworld: the ceiling of every metric on it",
+    factory="evalkit_tasks.blocksworld.model:oracle_model",
+    jobs=(
+        "text-to-image",
+        "text-guided-editing",
+        "structure-to-image",
+        "object-to-image",
+        "segmentation-to-image",
+        "captioning",
+        "vqa",
+    ),
+)
+"""The model that draws the true scene of each blocksworld sample."""

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from evalkit_tasks.blocksworld.questions import Question, question_type, questions
+from evalkit_tasks.blocksworld.scene import COLOURS, STRATA, Scene, scene
+from evalkit_tasks.blocksworld.shapes import SHAPES, SIZES, TEXTURES
+
+
+@pytest.fixture(scope="module")
+def all_asked() -> list[tuple[Scene, Question]]:
+    found = []
+    for stratum in STRATA:
+        for seed in range(150):
+            drawn = scene(seed, stratum)
+            found += [(drawn, question) for question in questions(drawn, seed)]
+    return found
+
+
+def fitting(drawn: Scene, words: str) -> int:
+    """How many blocks have every attribute that `words` names: a second, plainer reading of a description."""
+    found = 0
+    for block in drawn.blocks:
+        has = {block.shape, block.colour, block.size, block.texture}
+        named = [w.rstrip("s") if w.rstrip("s") in SHAPES else w for w in words.replace("-sized", "").split()]
+        named = ["cross" if w in {"crosse", "cros", "crosses"} else w for w in named]
+        known = [w for w in named if w in {*SHAPES, *COLOURS, *SIZES, *TEXTURES}]
+        found += all(w in has for w in known)
+    return found
+
+
+def test_questions_have_ten_answers_of_which_most_are_true(all_asked: list[tuple[Scene, Question]]) -> None:
+    for _, question in all_asked:
+        replies = Counter(reply.answer for reply in question.replies)
+        assert len(question.replies) == 10
+        assert replies.most_common(1)[0][0] == question.answer
+        assert replies[question.answer] >= 6
+        assert question.text.endswith("?")
+        assert question.text[0].isupper()
+
+
+def test_annotators_differ_in_some_questions_only(all_asked: list[tuple[Scene, Question]]) -> None:
+    unanimous = sum(len({reply.answer for reply in question.replies}) == 1 for _, question in all_asked)
+    assert 0.1 < unanimous / len(all_asked) < 0.6
+    assert {reply.confidence for _, question in all_asked for reply in question.replies} == {"yes", "maybe", "no"}
+
+
+def test_all_three_answer_types_occur_and_none_rules(all_asked: list[tuple[Scene, Question]]) -> None:
+    kinds = Counter(question.answer_type for _, question in all_asked)
+    assert all(0.2 < kinds[kind] / len(all_asked) < 0.45 for kind in ("yes/no", "number", "other"))
+    decided = Counter(question.answer for _, question in all_asked if question.answer_type == "yes/no")
+    assert set(decided) == {"yes", "no"}
+    assert 0.4 < decided["yes"] / decided.total() < 0.6
+
+
+def test_counts_are_right_by_a_plainer_reading(all_asked: list[tuple[Scene, Question]]) -> None:
+    pattern = re.compile(r"How many (.+) (?:are there|are in the picture|do you see)\?")
+    matched = [(d, q, m[1]) for d, q in all_asked if (m := pattern.fullmatch(q.text))]
+    assert len(matched) > 200
+    for drawn, question, words in matched:
+        assert question.answer == str(fitting(drawn, words)), question
+
+
+def test_existence_is_right_by_a_plainer_reading(all_asked: list[tuple[Scene, Question]]) -> None:
+    pattern = re.compile(r"(?:Is there an?|Are there any) (.+?)(?: in the picture)?\?")
+    matched = [(d, q, m[1]) for d, q in all_asked if (m := pattern.fullmatch(q.text))]
+    assert len(matched) > 80
+    for drawn, question, words in matched:
+        assert question.answer == ("yes" if fitting(drawn, words) else "no"), question
+
+
+def test_what_is_asked_about_is_there_once(all_asked: list[tuple[Scene, Question]]) -> None:
+    pattern = re.compile(r"What (color|size) is the ((?!background).+?)\?")
+    matched = [(d, q, m) for d, q in all_asked if (m := pattern.fullmatch(q.text)) and " at " not in m[2]]
+    assert matched
+    for drawn, question, match in matched:
+        if " on the " in match[2] or " in the " in match[2]:
+            continue
+        assert fitting(drawn, match[2]) == 1
+        assert fitting(drawn, f"{match[2]} {question.answer}") == 1
+
+
+def test_questions_of_a_scene_differ_and_come_again() -> None:
+    drawn = scene(4, "easy")
+    found = questions(drawn, 9, 8)
+    assert len({question.text for question in found}) == 8
+    assert found == questions(drawn, 9, 8)
+
+
+def test_question_types_are_the_longest_official_ones() -> None:
+    assert question_type("What color is the star?") == "what color is the"
+    assert question_type("What is the color of the star?") == "what is the color of the"
+    assert question_type("Is there an orange star?") == "is there"
+    assert question_type("Is there a star?") == "is there a"
+    assert question_type("Whose star?") == "none of the above"
