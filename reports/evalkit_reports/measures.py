@@ -1,0 +1,199 @@
+"""Runs put side by side: which numbers may stand in one group, and why others may not.
+
+A `Measure` is one named estimate under one protocol on one data set, with a row for each run that has it. Every report
+is made from these, so that no report can put numbers together that do not belong together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import UsageError
+from evalkit.protocols import Protocol, differences
+from evalkit.results import Run, read_run
+from evalkit.types import Estimate, Unavailable
+from evalkit_reports.wording import LONGEST_NAME, shortened
+
+DIGEST_SHOWN = 10
+"""Hexadecimal digits of a protocol digest that a page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run with the folder that it was read from and the name that a report gives it, unique within its task."""
+
+    directory: Path
+    run: Run
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one run says of a measure."""
+
+    loaded: LoadedRun
+    estimate: Estimate | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One named estimate under one protocol on one data set.
+
+    `protocol` is None where the run's file does not hold the protocol of `digest`; `digest` is empty where no run has a
+    number. `apart` says why the rows cannot be compared with those of the measures of the same name before it.
+    """
+
+    name: str
+    data: str
+    digest: str
+    protocol: Protocol | None
+    rows: tuple[Row, ...]
+    apart: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[tuple[LoadedRun, Estimate], ...]:
+        """The rows that hold a number."""
+        return tuple((row.loaded, row.estimate) for row in self.rows if isinstance(row.estimate, Estimate))
+
+    @property
+    def unit(self) -> str:
+        """Unit of the numbers; empty where there is none."""
+        return next((estimate.unit for _, estimate in self.numbers), "")
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Which way is better, as the first number says."""
+        return next((estimate.higher_is_better for _, estimate in self.numbers), None)
+
+    @property
+    def short_digest(self) -> str:
+        """The first digits of the protocol's digest, as shown."""
+        return self.digest[:DIGEST_SHOWN]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Measures that the same runs have, so that one table shows each of these runs in every one of them.
+
+    `apart` says why its rows cannot be compared with those of the blocks before it: the names of measures, and the
+    fields that differ for all of them.
+    """
+
+    measures: tuple[Measure, ...]
+
+    @property
+    def apart(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+        """Pairs of measure names and of reasons; empty where nothing stands against a comparison."""
+        names: dict[tuple[str, ...], list[str]] = {}
+        for measure in self.measures:
+            if measure.apart:
+                names.setdefault(measure.apart, []).append(measure.name)
+        return tuple((tuple(listed), reasons) for reasons, listed in names.items())
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResults:
+    """All runs of one task and their measures, in the order of the runs' estimates."""
+
+    task: str
+    runs: tuple[LoadedRun, ...]
+    measures: tuple[Measure, ...]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The measures by which runs have them."""
+        members: dict[frozenset[str], list[Measure]] = {}
+        for measure in self.measures:
+            members.setdefault(frozenset(row.loaded.label for row in measure.rows), []).append(measure)
+        return tuple(Block(tuple(measures)) for measures in members.values())
+
+    @property
+    def protocols(self) -> dict[str, Protocol]:
+        """Every protocol of the runs, by digest."""
+        return {digest: found for loaded in self.runs for digest, found in loaded.run.protocols.items()}
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """The data sets that the runs were made on."""
+        return tuple(dict.fromkeys(loaded.run.data for loaded in self.runs))
+
+
+def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:
+    """Return the runs kept in `directories` by task, all in the order given; a folder named twice counts once.
+
+    Raises:
+        UsageError: no folder was given.
+        DataError: a folder holds no run, or a damaged one.
+    """
+    if not directories:
+        raise UsageError("there is no run to report on; name the folders that `evalkit run` printed")
+    by_task: dict[str, list[tuple[Path, Run]]] = {}
+    for directory in dict.fromkeys(path.resolve() for path in directories):
+        run = read_run(directory)
+        by_task.setdefault(run.task, []).append((directory, run))
+    return tuple(_task_results(task, _labelled(found)) for task, found in by_task.items())
+
+
+def _labelled(found: Sequence[tuple[Path, Run]]) -> tuple[LoadedRun, ...]:
+    names = [shortened(run.model, LONGEST_NAME) for _, run in found]
+    models, folders = Counter(names), Counter(directory.name for directory, _ in found)
+    labelled = []
+    for name, (directory, run) in zip(names, found, strict=True):
+        folder = directory.name if folders[directory.name] == 1 else str(directory)
+        labelled.append(LoadedRun(directory, run, name if models[name] == 1 else f"{name} ({folder})"))
+    return tuple(labelled)
+
+
+def _task_results(task: str, runs: tuple[LoadedRun, ...]) -> TaskResults:
+    names = dict.fromkeys(name for loaded in runs for name in loaded.run.estimates)
+    measures = tuple(measure for name in names for measure in _measures(name, runs))
+    return TaskResults(task, runs, measures)
+
+
+def _measures(name: str, runs: Sequence[LoadedRun]) -> list[Measure]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for loaded in runs:
+        estimate = loaded.run.estimates.get(name)
+        if isinstance(estimate, Estimate):
+            groups.setdefault((loaded.run.data, estimate.protocol), []).append(Row(loaded, estimate))
+    for loaded in runs:
+        estimate = loaded.run.estimates.get(name)
+        if isinstance(estimate, Unavailable):
+            # a reason is no number: it may stand with any group of its name and data
+            near = next((key for key in groups if key[0] == loaded.run.data), (loaded.run.data, ""))
+            groups.setdefault(near, []).append(Row(loaded, estimate))
+    made: list[Measure] = []
+    for (data, digest), rows in groups.items():
+        measure = Measure(name, data, digest, _protocol(rows, digest), tuple(rows))
+        reasons = tuple(reason for before in made for reason in differences_between(before, measure))
+        made.append(Measure(name, data, digest, measure.protocol, measure.rows, tuple(dict.fromkeys(reasons))))
+    return made
+
+
+def _protocol(rows: Sequence[Row], digest: str) -> Protocol | None:
+    return next((row.loaded.run.protocols[digest] for row in rows if digest in row.loaded.run.protocols), None)
+
+
+def differences_between(a: Measure, b: Measure) -> list[str]:
+    """Return why the numbers of `a` and `b` may not be compared, a field each: `resize: bilinear against bicubic`.
+
+    Empty where they may be, and where one side has no number.
+    """
+    if not a.numbers or not b.numbers:
+        return []
+    reasons = [] if a.data == b.data else [f"data: {a.data} against {b.data}"]
+    if a.protocol is not None and b.protocol is not None:
+        found = differences(a.protocol, b.protocol)
+        reasons += [f"{field}: {_scalar(x)} against {_scalar(y)}" for field, (x, y) in found.items()]
+    if a.digest != b.digest and not reasons:
+        reasons.append(
+            f"protocol {a.short_digest} against {b.short_digest}, and the fields that the run files hold do not say why"
+        )
+    return reasons
+
+
+def _scalar(value: str | int | float | bool | None) -> str:
+    return "not set" if value is None else str(value)

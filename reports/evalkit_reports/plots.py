@@ -1,0 +1,116 @@
+"""Plots of a page: each estimate with its intervals, and curves over n with the line fitted to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from evalkit_reports import numbers
+from evalkit_reports.measures import LoadedRun, Measure
+from evalkit_reports.svg import FAINT, INK, MARKERS, SERIES, inline_svg
+from evalkit_reports.wording import label
+
+WIDTH_INCHES = 4.4
+POINTS = 9.5
+"""Size of a plot's text."""
+
+Curve = tuple[tuple[float, float], ...]
+
+
+def dot_plot(measure: Measure, runs: Sequence[LoadedRun], prefix: str) -> Markup:
+    """Return a plot of the measure's numbers, one line a run, each with its interval; colours are those of `runs`."""
+    found = [(loaded, estimate) for loaded, estimate in measure.numbers if math.isfinite(estimate.value)]
+    figure = Figure(figsize=(WIDTH_INCHES, 0.75 + 0.3 * len(found)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (loaded, estimate) in enumerate(found):
+        colour, marker = _style(runs.index(loaded))
+        if estimate.interval is not None and math.isfinite(estimate.interval.high - estimate.interval.low):
+            axes.plot([estimate.interval.low, estimate.interval.high], [place, place], color=colour, linewidth=2)
+        axes.plot([estimate.value], [place], marker=marker, markersize=7, color=colour, linestyle="none")
+    axes.set_yticks(range(len(found)), [label(loaded.label, 24) for loaded, _ in found], parse_math=False)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    _finish(axes, f"{label(measure.name)} {numbers.arrow(measure.higher_is_better)}", "")
+    axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.tick_params(axis="y", length=0)
+    return inline_svg(figure, prefix, describe(measure))
+
+
+def describe(measure: Measure) -> str:
+    """Return what a dot plot shows, in words."""
+    listed = [
+        f"{label(loaded.label)} {numbers.value_text(estimate)}"
+        + (f" (interval {numbers.interval_text(estimate)})" if estimate.interval else "")
+        for loaded, estimate in measure.numbers
+    ]
+    return f"{label(measure.name)}, {numbers.direction_text(measure.higher_is_better)}: " + "; ".join(listed)
+
+
+def curve_plot(name: str, curves: Sequence[tuple[LoadedRun, Curve]], runs: Sequence[LoadedRun], prefix: str) -> Markup:
+    """Return a plot of one curve a run; for a curve `..._by_n` with the line fitted over 1 / n and where it leads."""
+    figure = Figure(figsize=(WIDTH_INCHES, 3.1), layout="constrained")
+    axes = figure.add_subplot()
+    words = [_draw(axes, name, loaded, curve, runs.index(loaded)) for loaded, curve in curves]
+    _finish(axes, "n" if is_by_n(name) else "", label(name.removesuffix("_by_n"), 24))
+    axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.margins(x=0.03)
+    if len(runs) > 1:
+        legend = axes.legend(frameon=False, fontsize=POINTS, labelcolor=INK, handlelength=1.6)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return inline_svg(figure, prefix, f"{label(name)}: " + "; ".join(words))
+
+
+def is_by_n(name: str) -> bool:
+    """Return whether a curve is an estimate against the number of samples that it was made from."""
+    return name.endswith("_by_n")
+
+
+def _draw(axes: Axes, name: str, loaded: LoadedRun, curve: Curve, position: int) -> str:
+    colour, marker = _style(position)
+    x, y = np.array(curve, dtype=np.float64).T
+    shown = label(loaded.label, 24)
+    fit = limit_at_infinity(curve) if is_by_n(name) else None
+    axes.plot(
+        x, y, marker=marker, markersize=5, color=colour, label=f" {shown}",
+        linestyle="none" if fit else "-", linewidth=1.5,
+    )  # fmt: skip
+    if fit is None:
+        return f"{shown} from {y[0]:.4g} at {x[0]:g} to {y[-1]:.4g} at {x[-1]:g}"
+    limit, slope = fit
+    over = np.linspace(x.min(), x.max(), 100)
+    axes.plot(over, limit + slope / over, color=colour, linewidth=1.5)
+    axes.axhline(limit, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+    return f"{shown} from {y[0]:.4g} at n = {x[0]:g} to {y[-1]:.4g} at n = {x[-1]:g}, towards {limit:.4g}"
+
+
+def limit_at_infinity(curve: Curve) -> tuple[float, float] | None:
+    """Return a and b of the least-squares line y = a + b / x: a is where the curve leads; None below three points.
+
+    Source: the extrapolation of FID-infinity, Chong and Forsyth 2020, arXiv:1911.07023.
+    """
+    points = np.array([point for point in curve if point[0] > 0 and np.isfinite(point).all()], dtype=np.float64)
+    if len(points) < 3 or np.unique(points[:, 0]).size < 2:
+        return None
+    slope, limit = np.polyfit(1 / points[:, 0], points[:, 1], 1)
+    return float(limit), float(slope)
+
+
+def _style(position: int) -> tuple[str, str]:
+    return SERIES[position % len(SERIES)], MARKERS[position % len(MARKERS)]
+
+
+def _finish(axes: Axes, below: str, beside: str) -> None:
+    axes.set_xlabel(below, fontsize=POINTS, color=INK, parse_math=False)
+    axes.set_ylabel(beside, fontsize=POINTS, color=INK, parse_math=False)
+    axes.tick_params(labelsize=POINTS, colors=INK, length=3, width=0.8)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color(FAINT)
