@@ -1,0 +1,80 @@
+"""`evalkit report`: a page and a table of runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, cast
+
+from cyclopts import Parameter
+
+from evalkit.cli.words import print_json
+from evalkit.errors import UsageError, nearest
+from evalkit.interfaces import ReportFactory, ReportSpec
+from evalkit.registry import load_factory, report_specs
+from evalkit.workspace import Workspace, default_cache_dir
+
+
+def report(
+    *runs: Path,
+    file: Annotated[Path | None, Parameter(name=["--file", "-o"])] = None,
+    cache: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Make a page and a table of one or more runs.
+
+    Args:
+        runs: Folders of runs, or folders of such folders.
+        file: File to write; its ending says which report (.html, .md). Without it every report is written, into
+            the one folder that is named or beside the runs.
+        cache: Folder in which pictures are looked for besides the one that the runs name.
+        json: Print JSON on standard output, and nothing else there.
+    """
+    folders = run_folders(runs)
+    workspace = Workspace(cache=cache or default_cache_dir())
+    written = [_written(spec, folders, path, workspace) for spec, path in _outputs(runs, folders, file)]
+    if json:
+        print_json({"files": [str(path) for path in written]}, sys.stdout)
+    else:
+        print("\n".join(str(path) for path in written))
+    return 0
+
+
+def run_folders(named: Sequence[Path]) -> list[Path]:
+    """Return the folders of runs that were named, a folder of several standing for all of them.
+
+    Raises:
+        UsageError: one of them neither is a run nor holds one.
+    """
+    if not named:
+        raise UsageError("no run is named; `evalkit ls runs` lists them, as in `evalkit report runs`")
+    found: list[Path] = []
+    for path in named:
+        inside = [path] if (path / "run.json").is_file() else sorted(p.parent for p in path.glob("*/run.json"))
+        if not inside:
+            siblings = [str(p.parent) for p in path.parent.glob("*/run.json")]
+            raise UsageError(f"{path} is not the folder of a run{nearest(str(path), siblings)}")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _outputs(named: Sequence[Path], folders: Sequence[Path], file: Path | None) -> list[tuple[ReportSpec, Path]]:
+    specs = report_specs().values()
+    if file is None:
+        beside = named[0] if len(named) == 1 else folders[0].parent
+        return [(spec, beside / f"report{spec.suffix}") for spec in specs]
+    fitting = [(spec, file) for spec in specs if spec.suffix == file.suffix]
+    if not fitting:
+        raise UsageError(f"no report is written as {file.suffix or file.name!r}; known endings are {_endings()}")
+    return fitting[:1]
+
+
+def _endings() -> str:
+    return ", ".join(sorted(spec.suffix for spec in report_specs().values()))
+
+
+def _written(spec: ReportSpec, folders: Sequence[Path], output: Path, workspace: Workspace) -> Path:
+    factory = cast(ReportFactory, load_factory(spec.factory))
+    factory(folders, output, workspace)
+    return output

@@ -1,0 +1,160 @@
+"""`evalkit run`: put tasks to a model, score its answers, and show what was found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TextIO
+
+from evalkit.cli.bars import progress_on_stderr
+from evalkit.cli.outcome import failure_rows, forecast_text, print_run
+from evalkit.cli.place import workspace_of
+from evalkit.cli.run_flags import RunFlags
+from evalkit.cli.words import columns, key_values, print_json
+from evalkit.errors import EvalkitError, UsageError, nearest
+from evalkit.registry import build_model, build_task, default_model, task_spec, task_specs
+from evalkit.results import Run, read_samples, run_json
+from evalkit.types import Json
+from evalkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from evalkit.interfaces import Model, Task, TaskSpec
+    from evalkit.runner import RunSettings
+
+
+def run(*tasks: str, flags: RunFlags | None = None) -> int:
+    """Measure a model: put one or more tasks to it and score its answers.
+
+    What was answered once is not asked again: the same command continues a run that was stopped, and a finished one is
+    only scored anew.
+
+    Args:
+        tasks: Names of tasks, as `evalkit ls tasks` lists them; several are parted by commas or spaces.
+        flags: See `RunFlags`.
+    """
+    flags = flags or RunFlags()
+    specs = [task_spec(name) for name in _task_names(tasks)]
+    from evalkit.runner import parse_gen  # after the names are known to be right: it takes a while
+
+    options, settings, models = key_values("-t", flags.task_options), _settings(flags), _Models(flags)
+    parse_gen(settings.gen)
+    _require_metrics(specs, settings.metrics or ())
+    out = sys.stdout
+    with progress_on_stderr() as progress, redirect_stdout(sys.stderr):
+        workspace = workspace_of(flags, progress, _batch(flags.batch))
+        built = [build_task(spec.name, workspace, flags.protocol, options) for spec in specs]
+        if flags.dry_run:
+            return _forecast_all(built, models, settings, flags, out)
+        return _run_all(built, models, settings, flags, out)
+
+
+def _task_names(words: Sequence[str]) -> list[str]:
+    names = [name for word in words for name in word.split(",") if name]
+    if not names:
+        raise UsageError(
+            f"no task is named; choose from {', '.join(sorted(task_specs()))}, as in `evalkit run coco_fid`"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _require_metrics(specs: Sequence[TaskSpec], names: Sequence[str]) -> None:
+    """Return if every task has all metrics of these names: asked before a model is loaded."""
+    for spec in specs:
+        for name in names:
+            if name not in spec.metrics:
+                raise UsageError(f"{spec.name} has no metric {name!r}{nearest(name, spec.metrics)}")
+
+
+def _batch(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch {text!r} is neither auto nor a whole number above 0")
+    return int(text)
+
+
+def _settings(flags: RunFlags) -> RunSettings:
+    from evalkit.runner import RunSettings
+
+    return RunSettings(
+        seed=flags.seed,
+        limit=flags.limit,
+        gen=key_values("--gen", flags.gen),
+        metrics=tuple(name for name in flags.metrics.split(",") if name) if flags.metrics is not None else None,
+        batch=_batch(flags.batch),
+    )
+
+
+class _Models:
+    """The model that each task is put to; it is built anew only where the task's workspace differs."""
+
+    def __init__(self, flags: RunFlags) -> None:
+        self._text = flags.model or default_model()
+        self._options = key_values("-a", flags.model_options)
+        self._built: tuple[Workspace, Model] | None = None
+
+    def model_for(self, task: Task) -> Model:
+        if self._built is None or self._built[0] != task.workspace:
+            self._built = task.workspace, build_model(self._text, task.workspace, self._options)
+        return self._built[1]
+
+
+def _forecast_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:
+    from evalkit.cache import Cache
+    from evalkit.forecast import forecast
+
+    documents: list[Json] = []
+    for task in tasks:
+        model = models.model_for(task)
+        with Cache(task.workspace.cache) as cache:
+            found = forecast(task, model, cache, settings)
+        if not flags.json:
+            print(forecast_text(task.name, model.name, found), file=out)
+        documents.append({"task": task.name, "model": model.name, **asdict(found)})
+    if flags.json:
+        print_json({"forecasts": documents}, out)
+    return 0
+
+
+def _run_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:
+    """Run each task; where there are several, one that cannot be finished does not keep the others from running."""
+    from evalkit.cache import Cache
+    from evalkit.runner import run as run_task
+
+    runs: list[Run] = []
+    for task in tasks:
+        try:
+            model = models.model_for(task)
+            with Cache(task.workspace.cache) as cache:
+                found, folder = run_task(task, model, cache, settings, flags.output)
+        except UsageError:
+            raise
+        except EvalkitError as error:
+            if len(tasks) == 1:
+                raise
+            task.workspace.progress.say(f"error: {task.name}: {error}")
+            continue
+        runs.append(found)
+        if not flags.json:
+            print_run(found, folder, read_samples(folder) if found.coverage.failed else (), out)
+        elif found.coverage.failed:
+            print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
+    if flags.json:
+        print_json({"runs": [run_json(found) for found in runs]}, out)
+    return _exit_code(runs, len(tasks), flags.allow_failures)
+
+
+def _exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:
+    if len(runs) < asked:
+        return 2
+    failed = sum(found.coverage.failed for found in runs)
+    if failed > allowed:
+        print(
+            f"{failed} samples failed, {allowed} are allowed; give the command again to ask them once more, "
+            f"or --allow-failures {failed} to accept them",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
