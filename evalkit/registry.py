@@ -123,6 +123,19 @@ def build_task(name: str, workspace: Workspace, protocol: str | None, options: M
     return factory(workspace, protocol, options)
 
 
+def require_model_name(text: str) -> None:
+    """Return if `-m text` may name a model, as far as can be told without importing its code.
+
+    Raises:
+        UsageError: there is no such name in the tables, and it is not of the form `module.path:factory`.
+    """
+    name, colon, _ = text.partition(":")
+    if name not in model_specs() and not colon:
+        raise UsageError(
+            f"no model named {name!r}{nearest(name, model_specs())}; your own is named module.path:factory"
+        )
+
+
 def build_model(text: str, workspace: Workspace, options: Mapping[str, str]) -> Model:
     """Return the model that `-m text` asks for: `name`, `name:argument`, or `module.path:factory` of the user's own.
 
@@ -144,11 +157,8 @@ def build_model(text: str, workspace: Workspace, options: Mapping[str, str]) -> 
 
 
 def _own_model(text: str, workspace: Workspace, options: Mapping[str, str]) -> Model:
-    name, colon, _ = text.partition(":")
-    if not colon:
-        raise UsageError(
-            f"no model named {name!r}{nearest(name, model_specs())}; your own is named module.path:factory"
-        )
+    require_model_name(text)
+    name = text.partition(":")[0]
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -120,9 +120,9 @@ def write_run(directory: Path, run: Run, samples: Iterable[SampleRecord]) -> Non
         OSError: the folder cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(_sample_json(record), ensure_ascii=False) + "\n" for record in samples)
+    lines = (json.dumps(_sample_json(record)) + "\n" for record in samples)
     _write_renamed(directory / "samples.jsonl", lines)
-    text = json.dumps(run_json(run), ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(run_json(run), indent=1) + "\n"
     _write_renamed(directory / "run.json", [text])
 
 

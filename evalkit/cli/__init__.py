@@ -68,7 +68,8 @@ def _command(words: Sequence[str]) -> list[str]:
 
 
 def _stopped(words: Sequence[str], code: int) -> int:
-    print("\nstopped; everything finished until now is kept", file=sys.stderr)
+    print("\nstopped", file=sys.stderr)
     if words and words[0] in CONTINUABLE:
-        print(f"to continue:\n  {shlex.join(['evalkit', *words])}", file=sys.stderr)
+        again = shlex.join(["evalkit", *words])
+        print(f"everything finished until now is kept; to continue:\n  {again}", file=sys.stderr)
     return code

@@ -71,7 +71,7 @@ def verify(*, set_aside: bool = False, cache: Path | None = None, json: bool = F
     """Read everything in the cache and name what is damaged, with the mend. The exit code is 1 where something is.
 
     Args:
-        set_aside: Put what is damaged aside, so that the next run makes it again.
+        set_aside: Put damaged pictures aside, so that the next run makes them again; `rebuild` mends the rest.
         cache: Folder of the cache; `evalkit doctor` says where it is.
         json: Print JSON on standard output, and nothing else there.
     """
@@ -85,7 +85,8 @@ def verify(*, set_aside: bool = False, cache: Path | None = None, json: bool = F
         for damage in damages:
             print(f"{damage.kind} {damage.what}: {damage.why}\n  -> {damage.mend}")
         print(_verdict(len(harmful), len(damages) - len(harmful), dropped))
-    return int(bool(harmful) and not set_aside)
+    mended = {"picture"} if set_aside else set()
+    return int(any(damage.kind not in mended for damage in harmful))
 
 
 def _verdict(harmful: int, harmless: int, dropped: int) -> str:

@@ -14,7 +14,7 @@ from evalkit.cli.place import workspace_of
 from evalkit.cli.run_flags import RunFlags
 from evalkit.cli.words import columns, key_values, print_json
 from evalkit.errors import EvalkitError, UsageError, nearest
-from evalkit.registry import build_model, build_task, default_model, task_spec, task_specs
+from evalkit.registry import build_model, build_task, default_model, require_model_name, task_spec, task_specs
 from evalkit.results import Run, read_samples, run_json
 from evalkit.types import Json
 from evalkit.workspace import Workspace
@@ -38,13 +38,13 @@ def run(*tasks: str, flags: RunFlags | None = None) -> int:
     specs = [task_spec(name) for name in _task_names(tasks)]
     from evalkit.runner import parse_gen  # after the names are known to be right: it takes a while
 
-    options, settings, models = key_values("-t", flags.task_options), _settings(flags), _Models(flags)
+    settings, models = _settings(flags), _Models(flags)
     parse_gen(settings.gen)
     _require_metrics(specs, settings.metrics or ())
     out = sys.stdout
     with progress_on_stderr() as progress, redirect_stdout(sys.stderr):
         workspace = workspace_of(flags, progress, _batch(flags.batch))
-        built = [build_task(spec.name, workspace, flags.protocol, options) for spec in specs]
+        built = [build_task(spec.name, workspace, flags.protocol, settings.options) for spec in specs]
         if flags.dry_run:
             return _forecast_all(built, models, settings, flags, out)
         return _run_all(built, models, settings, flags, out)
@@ -84,6 +84,8 @@ def _settings(flags: RunFlags) -> RunSettings:
         gen=key_values("--gen", flags.gen),
         metrics=tuple(name for name in flags.metrics.split(",") if name) if flags.metrics is not None else None,
         batch=_batch(flags.batch),
+        protocol=flags.protocol,
+        options=key_values("-t", flags.task_options),
     )
 
 
@@ -92,6 +94,7 @@ class _Models:
 
     def __init__(self, flags: RunFlags) -> None:
         self._text = flags.model or default_model()
+        require_model_name(self._text)
         self._options = key_values("-a", flags.model_options)
         self._built: tuple[Workspace, Model] | None = None
 

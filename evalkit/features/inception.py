@@ -24,7 +24,7 @@ from evalkit.features.inception_tensors import InceptionTensors, read_inception
 from evalkit.features.inputs import NETWORK_SIZE, InputProtocol, Preparation, input_protocol, preparation
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.keys import digest
-from evalkit.progress import Bar, Progress
+from evalkit.progress import Progress
 from evalkit.types import Json, JsonScalar
 from evalkit.weights import WEIGHTS, Weight, require
 from evalkit.workspace import Workspace
@@ -178,24 +178,25 @@ class InceptionExtractor:
     ) -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
         """Yield names and vectors `(n, 2048)`, a batch at a time and in order.
 
-        Each processor core takes whole batches, from decoding to pool3: nothing waits for the slowest of several threads,
-        and decoding overlaps with convolutions. At most one batch a core is computed ahead.
+        Each processor core takes whole batches, from decoding to pool3: nothing waits for the slowest of several
+        threads, and decoding overlaps with convolutions. At most one batch a core is computed ahead.
         """
         if not pictures:
             return
-        network = self._network
+        network, size = self._network, self._batch
         names = list(pictures)
+        batches = [names[start : start + size] for start in range(0, len(names), size)]
+        ahead: deque[Future[npt.NDArray[np.float32]]] = deque()
         bar = progress.bar("Inception features", len(names), "image")
-        ahead: deque[tuple[list[str], Future[npt.NDArray[np.float32]]]] = deque()
         with network.threads() as pool:
             try:
-                for start in range(0, len(names), self._batch):
-                    some = names[start : start + self._batch]
-                    ahead.append((some, pool.submit(self._vectors, [pictures[name] for name in some])))
-                    if len(ahead) > network.cores:
-                        yield _done(ahead, bar)
-                while ahead:
-                    yield _done(ahead, bar)
+                for turn in range(len(batches) + network.cores):
+                    if turn < len(batches):
+                        ahead.append(pool.submit(self._vectors, [pictures[name] for name in batches[turn]]))
+                    if turn >= network.cores:
+                        some = batches[turn - network.cores]
+                        yield some, ahead.popleft().result()
+                        bar.advance(len(some))
             finally:
                 pool.shutdown(cancel_futures=True)
                 bar.close()
@@ -233,16 +234,6 @@ class InceptionExtractor:
         from evalkit.features.inception_network import InceptionNetwork
 
         return InceptionNetwork(self._tensors, self._workspace.device)
-
-
-def _done(
-    ahead: deque[tuple[list[str], Future[npt.NDArray[np.float32]]]], bar: Bar
-) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """Return the names and vectors of the first batch that was begun, as soon as it is ready."""
-    names, future = ahead.popleft()
-    vectors = future.result()
-    bar.advance(len(names))
-    return names, vectors
 
 
 def inception(workspace: Workspace, protocol: str, prepared: str = "native") -> InceptionExtractor:

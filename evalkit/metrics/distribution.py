@@ -176,7 +176,7 @@ class DistributionMetric:
     def _classifier(self) -> str:
         for file in weight(INCEPTION).files:
             if "classifier" in file.offers:
-                return f"{file.file} ({file.size / 1e6:.0f} MB), put into {self._workspace.weights},"
+                return f"put {file.file} ({file.size / 1e6:.0f} MB), which has one, into {self._workspace.weights}"
         raise LookupError(f"no file of {INCEPTION} offers a classifier")
 
     @cached_property

@@ -44,7 +44,8 @@ _LOWER_IS_BETTER = frozenset({"fid", "kid", "fid_infinity"})
 class Comparison:
     """Generated pictures, sorted by sample id, against `n_real` reference pictures; `fields` go into every protocol.
 
-    `wanted` holds names from `ESTIMATES`; `classifier` is the file that would give the Inception Score.
+    `wanted` holds names from `ESTIMATES`; `classifier` says how to get the Inception Score where there are
+    no logits.
     """
 
     ids: tuple[str, ...]
@@ -128,7 +129,7 @@ class _Family:
     def inception_score(self) -> None:
         logits = self.comparison.features.logits
         if logits is None:
-            reason = f"the Inception weights found here have no classifier; {self.comparison.classifier} has it"
+            reason = f"the Inception weights found here have no classifier; {self.comparison.classifier}"
             self.estimates["inception_score"] = Unavailable(reason)
             return
         choices: Fields = {"splits": inception_score.SPLITS, "seed": inception_score.SEED, "logits": "without bias"}

@@ -11,9 +11,10 @@
 The default is torch-fidelity's because its extractor agrees with the original TensorFlow one and all of its draws are
 seeded, so its numbers can be had again to the last digit. `coco-256` is the usual preparation of COCO FID-30K.
 
-Precision, recall, density, coverage and the Inception Score are not defined by most of these tools; all protocols take
-torch-fidelity's and the authors' conventions. The matrix root differs between tools only by rounding and is taken
-exactly in all of them (see `evalkit.metrics.frechet.frechet_distance`).
+Precision, recall, density, coverage and the Inception Score are not defined by most of these tools: all protocols take
+torch-fidelity's and the authors' conventions, on the protocol's own Inception features. (torch-fidelity's default for
+precision and recall is VGG16; `--feature-extractor inception-v3-compat` gives the numbers here.) The root differs
+between tools only by rounding and is taken exactly in all of them: see `evalkit.metrics.frechet.frechet_distance`.
 """
 
 from __future__ import annotations

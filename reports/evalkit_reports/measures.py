@@ -6,9 +6,9 @@ is made from these, so that no report can put numbers together that do not belon
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.errors import UsageError
@@ -18,7 +18,9 @@ from evalkit.types import Estimate, Unavailable
 from evalkit_reports.wording import LONGEST_NAME, shortened
 
 DIGEST_SHOWN = 10
-"""Hexadecimal digits of a protocol digest that a page shows."""
+"""Hexadecimal digits of a digest that a report shows."""
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class Block:
     measures: tuple[Measure, ...]
 
     @property
+    def has_numbers(self) -> bool:
+        """Whether there is a number in it, and not only reasons for missing ones."""
+        return any(measure.numbers for measure in self.measures)
+
+    @property
     def apart(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
         """Pairs of measure names and of reasons; empty where nothing stands against a comparison."""
         names: dict[tuple[str, ...], list[str]] = {}
@@ -104,11 +111,21 @@ class TaskResults:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """The measures by which runs have them."""
-        members: dict[frozenset[str], list[Measure]] = {}
+        """The measures by which runs have a number for them, in the order of the first such run.
+
+        So of two measures of one name the one that says why it stands apart always comes later. What no run has a
+        number for comes last.
+        """
+        order = {loaded.label: position for position, loaded in enumerate(self.runs)}
+        members: dict[frozenset[int], list[Measure]] = {}
         for measure in self.measures:
-            members.setdefault(frozenset(row.loaded.label for row in measure.rows), []).append(measure)
-        return tuple(Block(tuple(measures)) for measures in members.values())
+            numbered = {order[loaded.label] for loaded, _ in measure.numbers}
+            runs = numbered or {order[row.loaded.label] for row in measure.rows}
+            members.setdefault(frozenset(runs), []).append(measure)
+        blocks = {runs: Block(tuple(measures)) for runs, measures in members.items()}
+        return tuple(
+            blocks[runs] for runs in sorted(blocks, key=lambda runs: (not blocks[runs].has_numbers, min(runs)))
+        )
 
     @property
     def protocols(self) -> dict[str, Protocol]:
@@ -138,13 +155,27 @@ def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:
 
 
 def _labelled(found: Sequence[tuple[Path, Run]]) -> tuple[LoadedRun, ...]:
-    names = [shortened(run.model, LONGEST_NAME) for _, run in found]
-    models, folders = Counter(names), Counter(directory.name for directory, _ in found)
+    folders: dict[str, list[Path]] = {}
+    for directory, run in found:
+        folders.setdefault(shortened(run.model, LONGEST_NAME), []).append(directory)
     labelled = []
-    for name, (directory, run) in zip(names, found, strict=True):
-        folder = directory.name if folders[directory.name] == 1 else str(directory)
-        labelled.append(LoadedRun(directory, run, name if models[name] == 1 else f"{name} ({folder})"))
+    for directory, run in found:
+        name = shortened(run.model, LONGEST_NAME)
+        same = folders[name]
+        label = name if len(same) == 1 else f"{name} ({_told_apart(directory, same)})"
+        labelled.append(LoadedRun(directory, run, label))
     return tuple(labelled)
+
+
+def _told_apart(directory: Path, among: Sequence[Path]) -> str:
+    """Return what of the name of `directory`, or else of its path, the others do not begin with; words stay whole."""
+    names = [path.name for path in among]
+    if len(set(names)) == len(names):
+        own = directory.name
+    else:
+        own, names = str(directory), [str(path) for path in among]
+    shared = next((i for i, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), 0)
+    return own[max(own.rfind(separator, 0, shared) for separator in "/\\-_.") + 1 :]
 
 
 def _task_results(task: str, runs: tuple[LoadedRun, ...]) -> TaskResults:
@@ -167,33 +198,42 @@ def _measures(name: str, runs: Sequence[LoadedRun]) -> list[Measure]:
             groups.setdefault(near, []).append(Row(loaded, estimate))
     made: list[Measure] = []
     for (data, digest), rows in groups.items():
-        measure = Measure(name, data, digest, _protocol(rows, digest), tuple(rows))
-        reasons = tuple(reason for before in made for reason in differences_between(before, measure))
-        made.append(Measure(name, data, digest, measure.protocol, measure.rows, tuple(dict.fromkeys(reasons))))
+        alone = Measure(name, data, digest, _protocol(rows, digest), tuple(rows))
+        made.append(replace(alone, apart=_apart(made, alone)))
     return made
+
+
+def _apart(before: Sequence[Measure], measure: Measure) -> tuple[str, ...]:
+    """Return why `measure` stands apart from those before it, a field each: `n_generated: 24, 48 against 197`."""
+    fields: dict[tuple[str, str], dict[str, None]] = {}
+    for other in before:
+        for field, theirs, own in differences_between(other, measure):
+            fields.setdefault((field, own), {})[theirs] = None
+    return tuple(f"{field}: {', '.join(theirs)} against {own}" for (field, own), theirs in fields.items())
 
 
 def _protocol(rows: Sequence[Row], digest: str) -> Protocol | None:
     return next((row.loaded.run.protocols[digest] for row in rows if digest in row.loaded.run.protocols), None)
 
 
-def differences_between(a: Measure, b: Measure) -> list[str]:
-    """Return why the numbers of `a` and `b` may not be compared, a field each: `resize: bilinear against bicubic`.
+def differences_between(a: Measure, b: Measure) -> list[tuple[str, str, str]]:
+    """Return the fields that keep the numbers of `a` and `b` apart, with both values.
 
-    Empty where they may be, and where one side has no number.
+    Empty where they may be compared, and where one side has no number.
     """
     if not a.numbers or not b.numbers:
         return []
-    reasons = [] if a.data == b.data else [f"data: {a.data} against {b.data}"]
+    found = [] if a.data == b.data else [("data", a.data, b.data)]
     if a.protocol is not None and b.protocol is not None:
-        found = differences(a.protocol, b.protocol)
-        reasons += [f"{field}: {_scalar(x)} against {_scalar(y)}" for field, (x, y) in found.items()]
-    if a.digest != b.digest and not reasons:
-        reasons.append(
-            f"protocol {a.short_digest} against {b.short_digest}, and the fields that the run files hold do not say why"
-        )
-    return reasons
+        fields = differences(a.protocol, b.protocol)
+        found += [(field, _scalar(x), _scalar(y)) for field, (x, y) in fields.items()]
+    if a.digest != b.digest and not found:
+        found.append(("protocol, whose fields the run files do not hold", a.short_digest, b.short_digest))
+    return found
 
 
 def _scalar(value: str | int | float | bool | None) -> str:
-    return "not set" if value is None else str(value)
+    if value is None:
+        return "not set"
+    text = str(value)
+    return f"{text[:DIGEST_SHOWN]}…" if _DIGEST.fullmatch(text) else text

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,9 +25,12 @@ from evalkit_reports.cards import MOST_ANSWERS, Browser, browser
 from evalkit_reports.measures import LoadedRun, TaskResults, load_results
 from evalkit_reports.overview import Overview, overview
 from evalkit_reports.pictures import Album
-from evalkit_reports.plots import Curve, curve_plot, dot_plot, is_by_n
+from evalkit_reports.plots import Curve, Points, curve_plot, dot_plot, is_by_n
 from evalkit_reports.wording import LONGEST_NAME, label, shortened, visible
 from evalkit_reports.writing import write_whole
+
+FIT = "_fit"
+"""Ending of the series that holds the line fitted to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,15 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One task of the page. `protocol_ids` gives each protocol digest its anchor; `plots` stand in rows of one kind."""
+    """One task of the page. `plots` stand in rows of one kind.
+
+    `protocol_ids` gives each protocol digest its anchor, `protocol_uses` the estimates that were made under it.
+    """
 
     results: TaskResults
     anchor: str
     protocol_ids: Mapping[str, str]
+    protocol_uses: Mapping[str, tuple[str, ...]]
     plots: tuple[tuple[Plot, ...], ...]
     browsers: tuple[Browser, ...]
 
@@ -80,7 +87,8 @@ def _on(task: TaskResults, data: str) -> list[LoadedRun]:
 def _section(results: TaskResults, anchor: str, browsers: Sequence[Browser]) -> Section:
     ids = {digest: f"{anchor}-protocol-{number}" for number, digest in enumerate(results.protocols, start=1)}
     plots = tuple(row for row in (_dot_plots(results, anchor), _curve_plots(results, anchor)) if row)
-    return Section(results, anchor, ids, plots, tuple(browsers))
+    uses = {digest: tuple(m.name for m in results.measures if m.digest == digest) for digest in ids}
+    return Section(results, anchor, ids, uses, plots, tuple(browsers))
 
 
 def _dot_plots(results: TaskResults, anchor: str) -> tuple[Plot, ...]:
@@ -97,18 +105,29 @@ def _dot_plots(results: TaskResults, anchor: str) -> tuple[Plot, ...]:
 
 def _curve_plots(results: TaskResults, anchor: str) -> tuple[Plot, ...]:
     """Return a plot of each curve, runs of one protocol and one data set together."""
-    groups: dict[tuple[str, str, str], list[tuple[LoadedRun, Curve]]] = {}
+    groups: dict[tuple[str, str, str], list[Curve]] = {}
     for loaded in results.runs:
-        for name, points in loaded.run.series.items():
-            if curve := tuple(point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])):
-                key = (name, loaded.run.data, _curve_protocol(loaded, name))
-                groups.setdefault(key, []).append((loaded, curve))
+        for name, curve in _curves(loaded):
+            groups.setdefault((name, loaded.run.data, _curve_protocol(loaded, name)), []).append(curve)
     plots = []
     for number, ((name, data, _), curves) in enumerate(groups.items(), start=1):
         svg = curve_plot(name, curves, results.runs, f"{anchor}-curve-{number}")
-        fitted = " Line: least squares over 1 / n; dashed: where it leads." if is_by_n(name) else ""
+        fitted = " Line: fitted in 1 / n; dashed: where it leads." if is_by_n(name) else ""
         plots.append(Plot(svg, f"{label(name)} on {label(data)}.{fitted}"))
     return tuple(plots)
+
+
+def _curves(loaded: LoadedRun) -> Iterator[tuple[str, Curve]]:
+    """Yield each curve of a run by name; `x_fit` is no curve of its own but the line through `x`."""
+    series = {name: _finite(points) for name, points in loaded.run.series.items()}
+    for name, points in series.items():
+        base = name.removesuffix(FIT)
+        if points and (base == name or base not in series):
+            yield name, Curve(loaded, points, series.get(name + FIT, ()))
+
+
+def _finite(points: Points) -> Points:
+    return tuple(point for point in points if math.isfinite(point[0]) and math.isfinite(point[1]))
 
 
 def _curve_protocol(loaded: LoadedRun, name: str) -> str:

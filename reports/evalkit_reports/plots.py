@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -20,7 +21,16 @@ WIDTH_INCHES = 4.4
 POINTS = 9.5
 """Size of a plot's text."""
 
-Curve = tuple[tuple[float, float], ...]
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One run's curve, and the points of the line that was fitted to it; empty where the run holds none."""
+
+    loaded: LoadedRun
+    points: Points
+    fit: Points = ()
 
 
 def dot_plot(measure: Measure, runs: Sequence[LoadedRun], prefix: str) -> Markup:
@@ -52,11 +62,11 @@ def describe(measure: Measure) -> str:
     return f"{label(measure.name)}, {numbers.direction_text(measure.higher_is_better)}: " + "; ".join(listed)
 
 
-def curve_plot(name: str, curves: Sequence[tuple[LoadedRun, Curve]], runs: Sequence[LoadedRun], prefix: str) -> Markup:
-    """Return a plot of one curve a run; for a curve `..._by_n` with the line fitted over 1 / n and where it leads."""
+def curve_plot(name: str, curves: Sequence[Curve], runs: Sequence[LoadedRun], prefix: str) -> Markup:
+    """Return a plot of one curve a run; for a curve `..._by_n` with the line in 1 / n and where it leads."""
     figure = Figure(figsize=(WIDTH_INCHES, 3.1), layout="constrained")
     axes = figure.add_subplot()
-    words = [_draw(axes, name, loaded, curve, runs.index(loaded)) for loaded, curve in curves]
+    words = [_draw(axes, name, curve, runs.index(curve.loaded)) for curve in curves]
     _finish(axes, "n" if is_by_n(name) else "", label(name.removesuffix("_by_n"), 24))
     axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -73,11 +83,12 @@ def is_by_n(name: str) -> bool:
     return name.endswith("_by_n")
 
 
-def _draw(axes: Axes, name: str, loaded: LoadedRun, curve: Curve, position: int) -> str:
+def _draw(axes: Axes, name: str, curve: Curve, position: int) -> str:
+    """Draw a curve with its line and return in words what was drawn."""
     colour, marker = _style(position)
-    x, y = np.array(curve, dtype=np.float64).T
-    shown = label(loaded.label, 24)
-    fit = limit_at_infinity(curve) if is_by_n(name) else None
+    x, y = np.array(curve.points, dtype=np.float64).T
+    shown = label(curve.loaded.label, 24)
+    fit = limit_at_infinity(curve.fit or curve.points) if is_by_n(name) else None
     axes.plot(
         x, y, marker=marker, markersize=5, color=colour, label=f" {shown}",
         linestyle="none" if fit else "-", linewidth=1.5,
@@ -91,7 +102,7 @@ def _draw(axes: Axes, name: str, loaded: LoadedRun, curve: Curve, position: int)
     return f"{shown} from {y[0]:.4g} at n = {x[0]:g} to {y[-1]:.4g} at n = {x[-1]:g}, towards {limit:.4g}"
 
 
-def limit_at_infinity(curve: Curve) -> tuple[float, float] | None:
+def limit_at_infinity(curve: Points) -> tuple[float, float] | None:
     """Return a and b of the least-squares line y = a + b / x: a is where the curve leads; None below three points.
 
     Source: the extrapolation of FID-infinity, Chong and Forsyth 2020, arXiv:1911.07023.

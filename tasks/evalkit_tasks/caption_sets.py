@@ -17,10 +17,11 @@ from pathlib import Path
 from evalkit.errors import DataError, UsageError, nearest
 from evalkit.workspace import Workspace
 from evalkit_tasks.coco import CaptionSet, holds_part_of, karpathy_set, official_set, splits_in
+from evalkit_tasks.coco_json import scene_strata
+from evalkit_tasks.sources import BLOCKSWORLD, coco_directory
 
 TEST_SPLITS = ("val2014", "val2017")
 DEMO = "demo data"
-BLOCKSWORLD = Path(__file__).parent / "blocksworld" / "data"
 KNOWN = ("coco", "karpathy", "blocksworld", "hf:REPO@REVISION")
 
 
@@ -30,11 +31,6 @@ class Choice:
 
     workspace: Workspace
     captions: CaptionSet
-
-
-def coco_directory(workspace: Workspace) -> Path:
-    """Return the folder where MS-COCO is looked for: `--data-dir`, or where `evalkit fetch coco` puts it."""
-    return workspace.data_dir or workspace.datasets / "coco"
 
 
 def choose(workspace: Workspace, options: Mapping[str, str]) -> Choice:
@@ -93,5 +89,16 @@ def _blocksworld(workspace: Workspace, split: str) -> Choice:
     if split not in {"", "val"}:
         raise UsageError(f"blocksworld has the split val only, not {split!r}")
     captions = official_set(BLOCKSWORLD, "val", "blocksworld")
-    demo = replace(captions, licence="Apache-2.0", stamps=(DEMO,))
+    strata = _strata(BLOCKSWORLD / "annotations" / "scenes_val.json")
+    if strata.keys() != {photo.id for photo in captions.photos}:
+        raise DataError(f"the captions and scenes in {BLOCKSWORLD} are of other pictures; install evalkit again")
+    photos = tuple(replace(photo, strata=(("stratum", strata[photo.id]),)) for photo in captions.photos)
+    demo = replace(captions, photos=photos, licence="Apache-2.0", stamps=(DEMO,))
     return Choice(replace(workspace, data="blocksworld", data_dir=None), demo)
+
+
+def _strata(path: Path) -> dict[int, str]:
+    try:
+        return scene_strata(path.read_bytes(), str(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); install evalkit again") from error

@@ -27,10 +27,9 @@ from evalkit.errors import DataError
 from evalkit.features.pictures import FilePicture, Picture, ZipPicture
 from evalkit.keys import digest
 from evalkit_tasks.coco_json import Caption, ListedPhoto, karpathy_captions, mirror_captions, official_captions
+from evalkit_tasks.sources import IMAGES_OF_SPLIT
 
 LICENCE = "annotations CC BY 4.0; photos under their Flickr terms"
-IMAGES_OF_SPLIT = {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287, "val2017": 5_000}
-"""Photos in each official split."""
 KARPATHY_SPLITS = ("test", "val", "train", "restval")
 
 
@@ -94,12 +93,12 @@ class Archive:
 
 def splits_in(directory: Path) -> list[str]:
     """Return the official splits whose captions and photos both are in `directory`, 2014 before 2017."""
-    return [split for split in IMAGES_OF_SPLIT if _captions_place(directory, split) and _store_path(directory, split)]
+    return [split for split in IMAGES_OF_SPLIT if _captions_place(directory, split) and photos_place(directory, split)]
 
 
 def holds_part_of(directory: Path, split: str) -> bool:
     """Return whether the captions file or the photos of `split` are in `directory`."""
-    return bool(_place(directory, f"captions_{split}.json") or _store_path(directory, split))
+    return bool(_place(directory, f"captions_{split}.json") or photos_place(directory, split))
 
 
 def official_set(directory: Path, split: str, name: str = "coco") -> CaptionSet:
@@ -177,7 +176,7 @@ def _photos(
         if picture is None:
             missing.append(f"{file} in {store.path}")
         else:
-            photos.append(Photo(photo.id, picture, photo.captions, photo.strata))
+            photos.append(Photo(photo.id, picture, photo.captions))
     if missing:
         raise DataError(
             f"{len(missing):,} of the {len(listed):,} images that {where} lists are missing, the first being "
@@ -267,13 +266,14 @@ def members(archive: Path) -> frozenset[str]:
     return names
 
 
-def _store_path(directory: Path, split: str) -> Path | None:
+def photos_place(directory: Path, split: str) -> Path | None:
+    """Return the folder or zip that holds the photos of `split` in `directory`, None where there is neither."""
     folder = directory / split
     return folder if folder.is_dir() else _file(directory / f"{split}.zip")
 
 
 def _store(directory: Path, split: str) -> Folder | Archive:
-    path = _store_path(directory, split)
+    path = photos_place(directory, split)
     if path is None:
         raise DataError(f"{directory} has neither the folder {split} nor {split}.zip; {_next_step(split)}")
     if not path.is_dir():

@@ -50,7 +50,6 @@ class ListedPhoto:
     id: int
     file: str
     captions: tuple[Caption, ...]
-    strata: tuple[tuple[str, str], ...] = ()
 
 
 class _Strict(BaseModel):
@@ -61,7 +60,6 @@ class _Image(_Strict):
     id: int = Field(ge=0)
     file_name: str
     coco_url: str = ""
-    strata: dict[str, str] | None = None
 
 
 class _Annotation(_Strict):
@@ -90,6 +88,15 @@ class _KarpathyImage(_Strict):
 
 class _KarpathyFile(_Strict):
     images: list[_KarpathyImage]
+
+
+class _Scene(_Strict):
+    image_id: int
+    stratum: str
+
+
+class _SceneFile(_Strict):
+    scenes: list[_Scene]
 
 
 class _MirrorImage(_Strict):
@@ -137,10 +144,7 @@ def official_captions(content: bytes, where: str, split: str) -> list[ListedPhot
         if annotation.image_id not in captions:
             raise DataError(f"{where}: caption {annotation.id} is of image {annotation.image_id}, which is not listed")
         captions[annotation.image_id].append(Caption(annotation.id, annotation.caption))
-    photos = [
-        ListedPhoto(i.id, i.file_name, tuple(captions[i.id]), tuple(sorted((i.strata or {}).items())))
-        for i in file.images
-    ]
+    photos = [ListedPhoto(image.id, image.file_name, tuple(captions[image.id])) for image in file.images]
     return _with_own_files(photos, where)
 
 
@@ -220,6 +224,16 @@ def _image_id(file: str, where: str) -> int:
     if not digits:
         raise DataError(f"{where}: {file!r} does not end in an image id, as in COCO_val2014_000000391895.jpg")
     return int(digits[1])
+
+
+def scene_strata(content: bytes, where: str) -> dict[int, str]:
+    """Return the stratum of each image id, from blocksworld's `scenes_val.json`.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    file = _parse(TypeAdapter(_SceneFile), content, where, "the embedded scenes_val.json")
+    return {scene.image_id: scene.stratum for scene in file.scenes}
 
 
 def _with_own_files(photos: Iterable[ListedPhoto], where: str) -> list[ListedPhoto]:

@@ -40,8 +40,8 @@ from evalkit.keys import digest
 from evalkit.types import Answer, Failure, Generation, Image, Job, Json, JsonScalar, Request, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.blocksworld.training import training_items
-from evalkit_tasks.caption_sets import coco_directory
-from evalkit_tasks.coco import CaptionSet, holds_part_of, official_set, splits_in
+from evalkit_tasks.coco import CaptionSet, holds_part_of, official_set, photos_place, splits_in
+from evalkit_tasks.sources import coco_directory
 
 CODE = 1
 """Version of what is below: raised when an answer would change."""
@@ -172,7 +172,7 @@ def _training_split(directory: Path) -> str:
             "with `evalkit fetch coco -a split=train2014` (13.8 GB), or name a folder that has them: -a corpus=DIR"
         )
     split = (found or begun)[0]
-    if split == "train2017" and "val2014" in splits_in(directory):
+    if split == "train2017" and photos_place(directory, "val2014"):
         raise DataError(
             f"{directory} has train2017, which holds most photos of val2014: retrieval would find the very photo; "
             "fetch train2014 (`evalkit fetch coco -a split=train2014`) or, to test on val2017, say -a split=train2017"

@@ -17,9 +17,11 @@ from pathlib import Path
 from evalkit.downloads import fetch
 from evalkit.errors import DataError, UsageError, nearest
 from evalkit.workspace import Workspace
-from evalkit_tasks.caption_sets import BLOCKSWORLD, coco_directory
-from evalkit_tasks.coco import IMAGES_OF_SPLIT
 
+IMAGES_OF_SPLIT = {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287, "val2017": 5_000}
+"""Photos in each official split."""
+BLOCKSWORLD = Path(__file__).parent / "blocksworld" / "data"
+"""The embedded data."""
 _BUCKET = "https://s3.amazonaws.com/images.cocodataset.org"
 
 
@@ -70,6 +72,11 @@ OFFICIAL: Mapping[str, Source] = {
     ),
 }
 """The official files by what they hold."""
+
+
+def coco_directory(workspace: Workspace) -> Path:
+    """Return the folder where MS-COCO is looked for: `--data-dir`, or where `evalkit fetch coco` puts it."""
+    return workspace.data_dir or workspace.datasets / "coco"
 
 
 def sources_of(split: str) -> list[Source]:

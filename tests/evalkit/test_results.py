@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -61,6 +62,12 @@ def test_samples_come_back_as_they_were_and_in_order(tmp_path: Path) -> None:
     records = [a_record("b"), a_record("a", failed=True)]
     write_run(tmp_path, a_run(), records)
     assert list(read_samples(tmp_path)) == records
+
+
+def test_text_that_is_no_unicode_survives(tmp_path: Path) -> None:
+    record = dataclasses.replace(a_record(), failure=("malformed", "half a pair: \ud800"), answer_parts=None)
+    write_run(tmp_path, a_run(), [record])
+    assert list(read_samples(tmp_path)) == [record]
 
 
 def test_the_json_has_the_documented_shape() -> None:

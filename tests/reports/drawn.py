@@ -99,6 +99,7 @@ class Studio:
     ) -> Path:
         """Write a text-to-image run with FID and its family."""
         coverage = Coverage(asked=n, answered=n - failures, failed=failures, from_cache=n // 4)
+        by_n = tuple((float(k), value - 9 + 1800 / k) for k in (100, 150, 200, 300, 400, 500))
         run = Run(
             task="coco_fid@1",
             model=model,
@@ -107,7 +108,7 @@ class Studio:
             coverage=coverage,
             stamps=tuple(stamps),
             protocols={under.digest: under},
-            series={"fid_by_n": tuple((float(k), value - 9 + 1800 / k) for k in (100, 150, 200, 300, 400, 500))},
+            series={"fid_by_n": by_n, "fid_by_n_fit": by_n},
             provenance=self.provenance(),
         )
         return self.write(name, run, [self._drawing(i, seed, side, failed=i < failures) for i in range(n)])

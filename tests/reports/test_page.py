@@ -48,7 +48,9 @@ def test_different_protocols_stand_apart_with_the_field_that_differs(studio: Stu
 
 def test_curves_of_different_protocols_have_plots_of_their_own(studio: Studio, workspace: Workspace) -> None:
     runs = [studio.fid_run("a", "one", n=4), studio.fid_run("b", "two", n=4)]
-    assert page_of(studio, workspace, *runs).count("fid_by_n on blocksworld") == 1
+    page = page_of(studio, workspace, *runs)
+    assert page.count("fid_by_n on blocksworld") == 1
+    assert "fid_by_n_fit on" not in page
     other = studio.fid_run("c", "three", n=4, under=CLEAN_PROTOCOL)
     assert page_of(studio, workspace, *runs, other).count("fid_by_n on blocksworld") == 2
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 from evalkit_reports.measures import load_results
-from evalkit_reports.plots import curve_plot, dot_plot, limit_at_infinity
+from evalkit_reports.plots import Curve, curve_plot, dot_plot, limit_at_infinity
 
 from tests.reports.drawn import Studio
 
@@ -21,7 +21,7 @@ def test_the_limit_of_a_line_in_one_over_n_is_found_exactly() -> None:
 
 def test_a_plot_takes_the_pages_colours_and_no_style_attribute(studio: Studio) -> None:
     (task,) = load_results([studio.fid_run("a", "one", n=3), studio.fid_run("b", "two", n=3)])
-    curves = [(loaded, loaded.run.series["fid_by_n"]) for loaded in task.runs]
+    curves = [Curve(loaded, loaded.run.series["fid_by_n"]) for loaded in task.runs]
     for svg in (dot_plot(task.measures[0], task.runs, "p1"), curve_plot("fid_by_n", curves, task.runs, "p2")):
         root = ElementTree.fromstring(svg)
         assert root.attrib["role"] == "img" and "one" in root.attrib["aria-label"]
@@ -53,3 +53,11 @@ def test_a_models_name_is_drawn_as_plain_text(studio: Studio) -> None:
 def test_the_same_runs_give_the_same_plot(studio: Studio) -> None:
     (task,) = load_results([studio.fid_run("a", "one", n=3), studio.fid_run("b", "two", n=3)])
     assert dot_plot(task.measures[0], task.runs, "p") == dot_plot(task.measures[0], task.runs, "p")
+
+
+def test_a_fitted_line_that_a_run_holds_is_drawn_instead_of_one_of_our_own(studio: Studio) -> None:
+    (task,) = load_results([studio.fid_run("a", "one", n=3)])
+    points = ((10.0, 9.0), (20.0, 5.0), (40.0, 6.0))
+    fit = tuple((n, 3.5 + 50 / n) for n, _ in points)
+    assert "towards 3.5" in curve_plot("fid_by_n", [Curve(task.runs[0], points, fit)], task.runs, "p")
+    assert "towards 3.5" not in curve_plot("fid_by_n", [Curve(task.runs[0], points)], task.runs, "p")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit_tasks.caption_sets import BLOCKSWORLD, choose
+from evalkit_tasks.caption_sets import choose
 
 from evalkit.errors import DataError, UsageError
 from evalkit.progress import Silent
@@ -26,13 +26,7 @@ def no_data_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EVALKIT_DATA", raising=False)
 
 
-@pytest.fixture
-def embedded() -> None:
-    if not (BLOCKSWORLD / "val.zip").exists():
-        pytest.skip("the embedded data are not built yet")
-
-
-def test_without_any_coco_the_embedded_data_are_used_and_say_so(tmp_path: Path, embedded: None) -> None:
+def test_without_any_coco_the_embedded_data_are_used_and_say_so(tmp_path: Path) -> None:
     listener = Listener()
     choice = choose(Workspace(cache=tmp_path, progress=listener), {})
     assert choice.captions.name == "blocksworld val"

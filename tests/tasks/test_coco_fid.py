@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from evalkit_tasks import TASKS
-from evalkit_tasks.caption_sets import BLOCKSWORLD
 from evalkit_tasks.coco_fid import NAME, CocoFid, coco_fid
 from evalkit_tasks.coco_json import Caption
 
@@ -169,13 +168,13 @@ def test_a_hub_folder_is_a_benchmark_too(tmp_path: Path) -> None:
 
 
 def test_blocksworld_is_read_by_the_same_reader(tmp_path: Path) -> None:
-    if not (BLOCKSWORLD / "val.zip").exists():
-        pytest.skip("the embedded data are not built yet")
     task = coco_fid(Workspace(cache=tmp_path, data="blocksworld"), None, {})
     assert task.data.name == "blocksworld val"
     assert task.data.stamps == ("demo data",)
     assert len(task.samples()) == len(task.reference()) == len(task.captions.photos)
-    assert all(sample.parts != (Text(""),) for sample in task.samples())
+    strata = Counter(value for sample in task.samples() for name, value in sample.strata if name == "stratum")
+    assert set(strata) == {"easy", "medium", "hard"}
+    assert sum(strata.values()) == len(task.samples())
 
 
 def test_the_real_photos_make_197_samples(shared_data: Path, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from evalkit_tasks.coco import IMAGES_OF_SPLIT, official_set
+from evalkit_tasks.coco import official_set
 from evalkit_tasks.sources import (
+    IMAGES_OF_SPLIT,
     OFFICIAL,
     Source,
     fetch_blocksworld,
@@ -82,6 +85,13 @@ def test_the_environment_forbids_the_network(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("EVALKIT_OFFLINE", "1")
     with pytest.raises(DataError, match=r"(?i)offline|forbid"):
         fetch_coco(Workspace(cache=tmp_path), {})
+
+
+def test_listing_and_locating_import_nothing_heavy() -> None:
+    heavy = "{'numpy', 'torch', 'pandas', 'PIL', 'sklearn', 'pydantic', 'datasets'}"
+    code = f"import sys, evalkit_tasks, evalkit_tasks.sources; print(sorted({heavy} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_official_files_are_located_zipped_or_unpacked(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 Nothing is learnt. The background is the one of the eighteen that explains most pixels. A pixel that differs from it is
 a mix of the background with one colour, and belongs to the colour that such a mix comes nearest to. Each connected
 patch of a colour is then compared with every shape at every size and nearby place, drawn as `render` draws them; pixels
-of nearer blocks are left out of the comparison, for there the patch may go on unseen. Colours that are off and soft
+of other blocks are left out of the comparison, for there the patch may go on unseen. Colours that are off and soft
 edges are tolerated, so that pictures made by models can be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -149,11 +149,6 @@ def read(pixels: Pixels) -> Reading:
     view = _view(image, behind)
     patches = _joined(view, list(_patches(view.label)))
     fits = [_fit(view, patch, _hiding(patch.colour, patches)) for patch in patches]
-    # Once it is known which patches lie higher, those hide nothing: they are farther.
-    for i, patch in enumerate(patches):
-        if _touches(patch, patches):
-            nearer = [other for other, fit in zip(patches, fits, strict=True) if fit.y > fits[i].y]
-            fits[i] = _fit(view, patch, _hiding(patch.colour, nearer))
     blocks = [_read_block(view, patch, fit) for patch, fit in zip(patches, fits, strict=True)]
     sure = [found for found in blocks if found.confidence >= _LEAST_CONFIDENCE]
     return Reading(tuple(sorted(sure, key=lambda found: (found.y, found.x))), background)
@@ -218,9 +213,9 @@ def _mixes(difference: Floats, behind: Floats) -> tuple[Floats, Floats]:
     # |line|^2 and difference * line with line = tone - background, without an array of N lines.
     length = (tones * tones).sum(axis=1) - 2 * behind @ tones.T + (behind * behind).sum(axis=1)[:, None]
     along = difference @ tones.T - (difference * behind).sum(axis=1)[:, None]
-    share = np.clip(along / length, 0.0, 1.0)
+    share = np.clip(along / np.maximum(length, 1.0), 0.0, 1.0)
     squared = (difference * difference).sum(axis=1)[:, None] - 2 * share * along + share * share * length
-    per_colour = (len(difference), len(COLOURS), -1)
+    per_colour = (len(difference), *_tones().shape[:2])
     off, share = np.sqrt(np.maximum(squared, 0.0)).reshape(per_colour), share.reshape(per_colour)
     nearest = np.argmin(off, axis=2)[:, :, None]
     return np.take_along_axis(share, nearest, 2)[:, :, 0], np.take_along_axis(off, nearest, 2)[:, :, 0]
@@ -268,11 +263,6 @@ def _hiding(colour: int, patches: Iterable[_Patch]) -> Inside:
         if patch.colour != colour:
             covered |= patch.inside
     return covered
-
-
-def _touches(patch: _Patch, patches: Sequence[_Patch]) -> bool:
-    around = _neighbours(_neighbours(patch.inside) > 0) > 0
-    return any(bool((other.inside & around).any()) for other in patches if other is not patch)
 
 
 def _fit(view: _View, patch: _Patch, covered: Inside) -> _Fit:
@@ -345,8 +335,8 @@ def _around(plane: Floats, reach: int) -> Floats:
 
 def _read_block(view: _View, patch: _Patch, fit: _Fit) -> ReadBlock:
     """Return the block that a fit stands for, with its texture."""
-    seen = np.count_nonzero(patch.inside)
-    confidence = float(max(0.0, min(1.0, fit.gain / seen)))
+    seen = float(np.square(view.share[patch.colour][_neighbours(patch.inside) > 0]).sum())
+    confidence = max(0.0, min(1.0, fit.gain / max(seen, 1.0)))
     colour = COLOURS[patch.colour]
     texture = "solid" if fit.size == "small" else _texture(view.image, patch, fit)
     return ReadBlock(fit.shape, colour, fit.size, texture, fit.x, fit.y, confidence)

@@ -19,6 +19,7 @@ def inception_like() -> InceptionLike:
     def make(n: int, dimension: int = 256, seed: int = 0, shift: float = 0.0, decay: float = 0.8) -> Singles:
         projection = np.random.default_rng(99).normal(size=(dimension, dimension)) / np.sqrt(dimension)
         latent = np.random.default_rng(seed).normal(size=(n, dimension)) * np.arange(1, dimension + 1) ** -decay
-        return np.maximum(4 * latent @ projection + 0.3 + shift, 0).astype(np.float32)
+        features: Singles = np.maximum(4 * latent @ projection + 0.3 + shift, 0).astype(np.float32)
+        return features
 
     return make

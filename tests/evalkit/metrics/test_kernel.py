@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,15 +13,18 @@ from evalkit.errors import NotEnoughSamples
 from evalkit.metrics.kernel import KidConvention, kid, squared_discrepancy
 from tests.evalkit.metrics.conftest import InceptionLike
 
+Doubles = npt.NDArray[np.float64]
 
-def _by_loops(
-    x: np.ndarray[tuple[int, int], np.dtype[np.float64]], y: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-) -> float:
+
+def _kernel(a: Doubles, b: Doubles) -> float:
+    return (float(a @ b) / len(a) + 1) ** 3
+
+
+def _by_loops(x: Doubles, y: Doubles) -> float:
     n, m = len(x), len(y)
-    kernel = lambda a, b: (float(a @ b) / len(a) + 1) ** 3  # noqa: E731
-    own = sum(kernel(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
-    theirs = sum(kernel(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
-    return own + theirs - 2 * sum(kernel(a, b) for a in x for b in y) / (n * m)
+    own = sum(_kernel(x[i], x[j]) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    theirs = sum(_kernel(y[i], y[j]) for i in range(m) for j in range(m) if i != j) / (m * (m - 1))
+    return own + theirs - 2 * sum(_kernel(a, b) for a in x for b in y) / (n * m)
 
 
 def test_two_points_a_side_have_their_closed_form() -> None:

@@ -53,7 +53,7 @@ def test_sets_far_apart_do_not_overlap(inception_like: InceptionLike) -> None:
 
 def _by_loops(x: Doubles, y: Doubles) -> Manifold:
     def distances(a: Doubles, b: Doubles) -> Doubles:
-        return np.linalg.norm(a[:, None] - b[None], axis=2)
+        return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=2))
 
     reach = {k: np.sort(distances(y, y), axis=1)[:, k] for k in (3, 5)}
     own = np.sort(distances(x, x), axis=1)[:, 3]

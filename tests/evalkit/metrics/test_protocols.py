@@ -27,5 +27,5 @@ def test_the_usual_coco_preparation_crops_and_takes_lanczos_to_256() -> None:
 
 
 def test_a_typo_is_a_usage_error_with_the_nearest_name() -> None:
-    with pytest.raises(UsageError, match="no FID protocol named 'cleanfid'.*'clean-fid'"):
+    with pytest.raises(UsageError, match=r"no FID protocol named 'cleanfid'.*'clean-fid'"):
         fid_protocol("cleanfid")

@@ -55,6 +55,14 @@ def test_a_plain_relation_is_told_from_both_sides() -> None:
     assert not any("circle to the right" in caption for caption in found)
 
 
+def test_what_hides_something_is_in_front_of_it() -> None:
+    near = Block("square", "green", "large", "solid", 50, 165)
+    found = {place_caption(arranged([RED, near], WHITE), Draws("test", n)) for n in range(60)}
+    assert "A green square in front of a red circle." in found
+    assert "A red circle behind a green square." in found
+    assert not any("square behind" in caption or "above" in caption for caption in found)
+
+
 def test_words_agree() -> None:
     assert with_article("orange star") == "an orange star"
     assert plural("cross", 2) == "crosses"

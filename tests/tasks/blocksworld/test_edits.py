@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from evalkit_tasks.blocksworld.edits import EDIT_KINDS, Edit, EditKind, edit, edit_mask
 from evalkit_tasks.blocksworld.render import render
-from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, is_held_out, is_well_made, scene
+from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, is_held_out, is_well_made, nearest_blocks, scene
 from evalkit_tasks.blocksworld.words import at
 
 
@@ -40,6 +40,18 @@ def test_outside_the_mask_nothing_changes_and_inside_something_does(kind: EditKi
         mask, before, after = edit_mask(done), render(done.source), render(done.target)
         assert np.array_equal(before[~mask], after[~mask])
         assert (before[mask] != after[mask]).any()
+
+
+def test_the_mask_covers_all_of_the_block_that_changes() -> None:
+    for kind in EDIT_KINDS[:5]:
+        for done in edits_of(kind):
+            for block in set(done.source.blocks) ^ set(done.target.blocks):
+                assert edit_mask(done)[nearest_blocks((block,), 64) >= 0].all()
+
+
+def test_a_new_background_is_masked_wherever_it_is_seen() -> None:
+    for done in edits_of("background"):
+        assert edit_mask(done)[nearest_blocks(done.source.blocks, 64) < 0].all()
 
 
 def test_instructions_name_the_goal() -> None:

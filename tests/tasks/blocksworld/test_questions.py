@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from evalkit_tasks.blocksworld.questions import Question, question_type, questions
-from evalkit_tasks.blocksworld.scene import COLOURS, STRATA, Scene, scene
+from evalkit_tasks.blocksworld.scene import COLOURS, STRATA, Background, Block, Scene, arranged, scene
 from evalkit_tasks.blocksworld.shapes import SHAPES, SIZES, TEXTURES
 
 
@@ -95,3 +95,36 @@ def test_question_types_are_the_longest_official_ones() -> None:
     assert question_type("Is there an orange star?") == "is there"
     assert question_type("Is there a star?") == "is there a"
     assert question_type("Whose star?") == "none of the above"
+
+
+def test_answers_about_a_known_scene_are_those_a_person_gives() -> None:
+    known = arranged(
+        [Block("circle", "red", "large", "striped", 50, 128), Block("star", "blue", "small", "solid", 205, 128)],
+        Background("mint", "checkered"),
+    )
+    told = {question.text: question.answer for seed in range(2000) for question in questions(known, seed)}
+    right = {
+        "Is the circle larger than the star?": "yes",
+        "Is the star bigger than the circle?": "no",
+        "Is the circle to the left of the star?": "yes",
+        "Is the star to the left of the circle?": "no",
+        "Is the circle red?": "yes",
+        "Is the star red?": "no",
+        "Is the circle striped?": "yes",
+        "Is the star dotted?": "no",
+        "Is the circle on the left?": "yes",
+        "Is the background mint?": "yes",
+        "Is the background white?": "no",
+        "Is the background checkered?": "yes",
+        "What is to the right of the circle?": "star",
+        "What is to the left of the star?": "circle",
+        "What shape is on the right?": "star",
+        "What color is the background?": "mint",
+        "What size is the circle?": "large",
+        "What pattern is on the circle?": "stripes",
+        "Where is the star?": "right",
+        "How many shapes are there?": "2",
+        "How many of the shapes are striped?": "1",
+        "How many different colors do the shapes have?": "2",
+    }
+    assert {text: told.get(text) for text in right} == right

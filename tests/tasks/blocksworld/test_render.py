@@ -90,7 +90,8 @@ def test_every_size_shows_the_same_scene() -> None:
         drawn = scene(5, stratum)
         small, big = render(drawn, 64).astype(float), render(drawn, 256).astype(float)
         shrunk = big.reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
-        assert np.abs(shrunk - small).max() <= 3
+        # An edge along a row of points moves the coverage by 1 / 16 at most.
+        assert np.abs(shrunk - small).max() <= 16
 
 
 def test_backgrounds_differ_from_each_other_and_gradients_run_down() -> None:
