@@ -85,6 +85,18 @@ def test_bca_is_scipys(level: float) -> None:
     assert ours.high == pytest.approx(theirs.high, abs=0.04)
 
 
+def test_bca_corrects_a_biased_statistic_as_scipy_does() -> None:
+    values = np.random.default_rng(0).normal(size=25)
+    ours = bca_bootstrap(lambda i: float(values[i].std()), 25, seed=1, replicates=4000)
+    theirs = scipy.stats.bootstrap(
+        (values,), np.std, n_resamples=4000, method="BCa", rng=np.random.default_rng(2)
+    ).confidence_interval
+    plain = percentile_bootstrap(lambda i: float(values[i].std()), 25, seed=1, replicates=4000)
+    assert ours.low == pytest.approx(theirs.low, abs=0.02)
+    assert ours.high == pytest.approx(theirs.high, abs=0.03)
+    assert ours.high - plain.high > 0.06
+
+
 def test_percentiles_are_scipys() -> None:
     values = np.random.default_rng(0).exponential(size=40)
     ours = percentile_bootstrap(lambda i: float(values[i].mean()), 40, seed=1, replicates=4000)
@@ -120,7 +132,7 @@ def test_intervals_cover_at_their_level() -> None:
     for row in covered:
         means = np.repeat(random.normal(size=40), 3)
         clustered = mean_interval(means + random.normal(size=120), clusters)
-        skewed = random.exponential(size=80)
+        skewed = random.gamma(4, 0.25, size=80)
         bca = bca_bootstrap(lambda i, v=skewed: float(v[i].mean()), 80, seed=0, replicates=400)  # type: ignore[misc]
         jackknife = jackknife_interval(float(skewed.mean()), _without_each(skewed))
         row[:] = [clustered.low <= 0 <= clustered.high, *(i.low <= 1 <= i.high for i in (bca, jackknife))]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from evalkit_tasks.blocksworld.captions import captions, place_caption, terse_caption
 from evalkit_tasks.blocksworld.draws import Draws
 from evalkit_tasks.blocksworld.scene import STRATA, Background, Block, Stratum, arranged, scene

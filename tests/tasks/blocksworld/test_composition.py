@@ -50,6 +50,10 @@ def test_pairs_prefer_the_nearer_and_the_more_alike() -> None:
     assert first is not None
     assert second is not None
     assert (first.shape, second.shape) == ("circle", "star")
+    # The likeness outweighs some distance: each keeps its colour though the other is nearer.
+    red, blue = replace(CIRCLE, x=100), replace(CIRCLE, x=120, colour="blue")
+    crossed = paired(reading(replace(red, x=114), replace(blue, x=106)), arranged([red, blue], WHITE))
+    assert [found and found.colour for found in crossed] == ["red", "blue"]
     assert paired(reading(replace(CIRCLE, x=120)), BOTH) == (None, None)
     assert paired(reading(), BOTH) == (None, None)
 

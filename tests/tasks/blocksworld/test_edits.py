@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from evalkit_tasks.blocksworld.edits import EDIT_KINDS, Edit, EditKind, edit, edit_mask
 from evalkit_tasks.blocksworld.render import render
 from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, is_held_out, is_well_made, nearest_blocks, scene

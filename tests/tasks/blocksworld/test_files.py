@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+
+from evalkit.errors import DataError
+from evalkit.images import Pixels, decode, pixel_digest
 from evalkit_tasks.blocksworld.files import (
     ARCHIVES,
     DATA,
@@ -22,10 +26,6 @@ from evalkit_tasks.blocksworld.files import (
 from evalkit_tasks.blocksworld.records import scene_json, scene_of
 from evalkit_tasks.blocksworld.render import render
 from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, is_held_out
-from pycocotools.coco import COCO
-
-from evalkit.errors import DataError
-from evalkit.images import Pixels, decode, pixel_digest
 
 
 @pytest.mark.slow
@@ -148,6 +148,7 @@ def test_a_scene_with_an_unknown_word_is_an_error_that_names_it() -> None:
     for wrong, match in (
         ({**good, "blocks": [block]}, "blob"),
         ({**good, "blocks": [{**block, "shape": "star", "x": 1.5}]}, r"x = 1\.5"),
+        ({**good, "blocks": [{**block, "shape": "star", "y": 300}]}, "y = 300"),
         ({**good, "blocks": None}, "list of blocks"),
         ({"blocks": []}, "background"),
         (3, "here"),

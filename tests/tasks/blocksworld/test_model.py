@@ -4,14 +4,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from evalkit_tasks.blocksworld import ORACLE_MODEL
-from evalkit_tasks.blocksworld.files import DATA, document
-from evalkit_tasks.blocksworld.model import Oracle, oracle_model
 
 from evalkit.errors import UsageError
 from evalkit.images import pixels, read_image
 from evalkit.types import Answer, Failure, Generation, Image, Job, Part, Request, Text
 from evalkit.workspace import Workspace
+from evalkit_tasks.blocksworld import ORACLE_MODEL
+from evalkit_tasks.blocksworld.files import DATA, document
+from evalkit_tasks.blocksworld.model import Oracle, Truth, oracle_model
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,13 @@ def test_questions_have_the_majority_answer_whatever_prompt_stands_around_them(o
         shown = picture("val.zip", f"val/{row['image_id']:012d}.png")
         prompt = Text(f"{row['question']}\nAnswer the question using a single word or phrase.")
         assert answer(oracle, "vqa", "any", shown, prompt) == Generation((Text(str(told[row["question_id"]])),))
+
+
+def test_the_longest_known_question_is_the_one_that_is_asked() -> None:
+    shown = Image("0" * 64, 64, 64)
+    pairs = [("star?", "a"), ("Is there a star?", "b"), ("a star?", "c")]
+    small = Oracle(Truth({}, {}, {}, {}, {shown.digest: pairs}, ""))
+    assert answer(small, "vqa", "x", shown, Text("Is there a star?")) == Generation((Text("b"),))
 
 
 def test_edits_end_in_the_true_target(oracle: Oracle) -> None:

@@ -5,14 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
+
+from evalkit.images import Pixels
 from evalkit_tasks.blocksworld.accuracy import FIRST_SEED, accuracy, blurred, clean, noisy, table
 from evalkit_tasks.blocksworld.oracle import read
 from evalkit_tasks.blocksworld.render import render
 from evalkit_tasks.blocksworld.scene import GROUNDS, STRATA, STYLES, Background, Block, Scene, Stratum, arranged, scene
 from evalkit_tasks.blocksworld.shapes import SHAPES, SIZES
-from PIL import Image as PillowImage
-
-from evalkit.images import Pixels
 
 NAMED = ("shape", "colour", "size", "texture", "place", "third")
 
@@ -105,6 +105,22 @@ def test_colours_that_are_off_and_soft_edges_are_tolerated() -> None:
         left = {(b.shape, b.colour, b.size) for b in reading.blocks}
         right += sum((b.shape, b.colour, b.size) in left for b in drawn.blocks)
     assert right / total >= 0.95
+
+
+def test_a_tinted_picture_is_read_as_the_plain_one() -> None:
+    for seed in range(12):
+        drawn = scene(FIRST_SEED + seed, "medium")
+        tinted = np.clip(render(drawn).astype(int) + np.array([-26, 10, -30]), 0, 255).astype(np.uint8)
+        looks = [(b.shape, b.colour, b.size, b.texture) for b in read(tinted).blocks]
+        assert looks == [(b.shape, b.colour, b.size, b.texture) for b in drawn.blocks]
+
+
+def test_nothing_is_right_in_an_empty_picture() -> None:
+    def emptied(pixels: Pixels, number: int) -> Pixels:
+        return np.full_like(pixels, 255)
+
+    found = accuracy(scenes("medium", 5), emptied)
+    assert {found[name] for name in (*NAMED, "scene")} == {0.0}
 
 
 def test_what_is_read_draws_the_same_picture() -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import pytest
+
 from evalkit_tasks.blocksworld.questions import Question, question_type, questions
 from evalkit_tasks.blocksworld.scene import COLOURS, STRATA, Background, Block, Scene, arranged, scene
 from evalkit_tasks.blocksworld.shapes import SHAPES, SIZES, TEXTURES

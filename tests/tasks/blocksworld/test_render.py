@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from evalkit_tasks.blocksworld.render import PALETTE, accent, render
-from evalkit_tasks.blocksworld.scene import GROUNDS, STRATA, STYLES, Background, Block, arranged, scene
-from evalkit_tasks.blocksworld.shapes import FULL, SHAPES, SIDES, SIZES, TEXTURES, UNITS, Shape, stamp
 
 from evalkit.errors import UsageError
 from evalkit.images import pixel_digest
+from evalkit_tasks.blocksworld.render import PALETTE, accent, render
+from evalkit_tasks.blocksworld.scene import GROUNDS, STRATA, STYLES, Background, Block, arranged, scene
+from evalkit_tasks.blocksworld.shapes import FULL, SHAPES, SIDES, SIZES, TEXTURES, UNITS, Shape, stamp
 
 WHITE = Background("white", "plain")
 

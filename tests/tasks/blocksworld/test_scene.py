@@ -3,6 +3,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evalkit.errors import UsageError
 from evalkit_tasks.blocksworld.draws import Draws, mixed
 from evalkit_tasks.blocksworld.scene import (
     HELD_OUT_SEEDS,
@@ -19,10 +23,6 @@ from evalkit_tasks.blocksworld.scene import (
     scene,
     visible_shares,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from evalkit.errors import UsageError
 
 SEEDS = st.integers(0, 10**12)
 WHITE = Background("white", "plain")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from evalkit_tasks.blocksworld.render import render
 from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, is_held_out, scene
 from evalkit_tasks.blocksworld.training import training_items, training_scene

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
+
 from evalkit_tasks.blocksworld.render import render
 from evalkit_tasks.blocksworld.scene import STRATA, Background, Block, Stratum, arranged, scene
 from evalkit_tasks.blocksworld.truth import (
@@ -15,7 +17,6 @@ from evalkit_tasks.blocksworld.truth import (
     outlines,
     picture,
 )
-from pycocotools import mask as coco_mask
 
 WHITE = Background("white", "plain")
 FAR = Block("square", "red", "large", "solid", 128, 100)
