@@ -1,12 +1,13 @@
 """What a model, a metric and a task must offer, and the specs by which rooms announce theirs.
 
 A room or a third party announces tables of specs through the entry points `evalkit.tasks`, `evalkit.models`,
-`evalkit.data` and `evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as `package.module:name`.
+`evalkit.data` and `evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as
+`package.module:name`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
@@ -83,8 +84,12 @@ class Metric(Protocol[S]):
     """A way to score answered samples. States merge, so shards do; `merge` leaves both of its arguments unusable."""
 
     @property
-    def name(self) -> str:
-        """What `--metrics` calls it."""
+    def names(self) -> tuple[str, ...]:
+        """The estimates that it makes, by the names that `--metrics` takes."""
+        ...
+
+    def only(self, names: Collection[str]) -> Metric[S]:
+        """Return this metric making only the estimates of these names, all of which are among its `names`."""
         ...
 
     @property
@@ -275,12 +280,16 @@ class ReportFactory(Protocol):
 
 
 class DataFetcher(Protocol):
-    """Fetches a dataset and returns its files; what is already there and whole is not fetched again."""
+    """Fetches a dataset; `options` holds only names that its spec lists."""
 
-    def __call__(self, workspace: Workspace, options: Mapping[str, str]) -> list[Path]: ...
+    def __call__(self, workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
+        """Return the dataset's files; what is already there and whole is not fetched again."""
+        ...
 
 
 class DataLocator(Protocol):
-    """Returns what a dataset consists of, each with the place where it was found, None where it is not; no network."""
+    """Finds a dataset without the network."""
 
-    def __call__(self, workspace: Workspace) -> list[tuple[str, Path | None]]: ...
+    def __call__(self, workspace: Workspace) -> list[tuple[str, Path | None]]:
+        """Return what the dataset consists of, each with the place where it was found, None where it was not."""
+        ...

@@ -75,13 +75,17 @@ class Scoring:
 
 
 def chosen_metrics(task: Task, names: Sequence[str] | None) -> list[AnyMetric]:
-    """Return the task's metrics of these names, all for None.
+    """Return the task's metrics, making only the estimates of these names; all for None.
 
     Raises:
         UsageError: the task has no metric of such a name.
     """
-    metrics = {metric.name: metric for metric in task.metrics()}
-    for name in names or ():
-        if name not in metrics:
-            raise UsageError(f"{task.name} has no metric {name!r}{nearest(name, metrics)}")
-    return [metric for name, metric in metrics.items() if names is None or name in names]
+    metrics = task.metrics()
+    if names is None:
+        return list(metrics)
+    known = [name for metric in metrics for name in metric.names]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{task.name} has no metric {name!r}{nearest(name, known)}")
+    wanted = [(metric, set(names).intersection(metric.names)) for metric in metrics]
+    return [metric.only(some) for metric, some in wanted if some]

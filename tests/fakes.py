@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,8 +66,12 @@ class CountingModel:
 class MeanBrightness:
     """The mean pixel value of all pictures, from a state that is a dict of sample id to brightness."""
 
-    name: str = "brightness"
+    names: tuple[str, ...] = ("brightness",)
     estimator: Literal["mean", "corpus", "distribution"] = "mean"
+
+    def only(self, names: Collection[str]) -> MeanBrightness:
+        assert set(names) == {"brightness"}
+        return self
 
     def prepare(self) -> None:
         return None

@@ -105,6 +105,22 @@ class FeatureCache:
                     found[places[identity]] = True
         return vectors, found
 
+    def missing(self, identities: Iterable[str], fingerprint: str) -> int:
+        """Return how many of the distinct `identities` have no vector yet; none is read.
+
+        Raises:
+            CacheError: the file cannot be read.
+        """
+        distinct = set(identities)
+        held = 0
+        with self._access("read") as connection:
+            extractor = self._extractor(connection, fingerprint)
+            for some in _chunks(distinct, ROWS_AT_ONCE):
+                marks = ",".join("?" * len(some))
+                query = f"SELECT COUNT(*) FROM features WHERE extractor = ? AND picture IN ({marks})"
+                held += connection.execute(query, (extractor, *some)).fetchone()[0]
+        return len(distinct) - held
+
     def _vector(self, identity: str, fingerprint: str, crc: int, blob: bytes, dim: int) -> Vectors:
         if zlib.crc32(blob) != crc or len(blob) != 4 * dim:
             raise CacheError(

@@ -7,7 +7,7 @@ reading of its features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -67,7 +67,6 @@ class DistributionState:
 class DistributionMetric:
     """How far the pictures that a model made are from a reference set, as distributions of features."""
 
-    name = "fid"
     estimator: Literal["mean", "corpus", "distribution"] = "distribution"
 
     def __init__(
@@ -93,6 +92,30 @@ class DistributionMetric:
         self._named = fid_protocol(protocol_name)
         self._fields = dict(fields)
         self._estimates = frozenset(estimates)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The estimates that it makes, in the order that they are shown in."""
+        return tuple(name for name in ESTIMATES if name in self._estimates)
+
+    def only(self, names: Collection[str]) -> DistributionMetric:
+        """Return this metric making only the estimates of these names.
+
+        Raises:
+            UsageError: `names` holds an unknown name.
+        """
+        named = self._named.name
+        return DistributionMetric(self._workspace, self._extractor, self._reference, named, self._fields, tuple(names))
+
+    def backlog(self) -> int:
+        """Return how many reference pictures have no features in the cache yet.
+
+        Raises:
+            WeightsError: the weights, which features are stored under, cannot be had.
+            DataError: a reference picture is missing.
+        """
+        with self._cache() as cache:
+            return cache.missing(identities(self._reference, cache), self._extractor.fingerprint)
 
     def prepare(self) -> None:
         """Find the weights and every reference picture.

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/bench_rerun.py [PICTURES]
 
-The data is a folder in COCO's format with that many 8 x 8 photos, the model a folder of as many pictures. Their Inception
-features are drawn at random and put into the feature cache, since extracting them takes hours on a CPU; all else is the
-real command. It runs three times: at first (answers and numbers are new), with the numbers' own cache emptied (features
-are read and every number is computed again), and with everything cached.
+The data is a folder in COCO's format with that many 8 x 8 photos, the model a folder of as many pictures. Their
+Inception features are drawn at random and put into the feature cache, since extracting them takes hours on a CPU; all
+else is the real command. It runs three times: at first (answers and numbers are new), with the numbers' own cache
+emptied (features are read and every number is computed again), and with everything cached.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit_reports.page import write_page
 
 from evalkit.workspace import Workspace
+from evalkit_reports.page import write_page
 from tests.reports.drawn import Studio
 from tests.reports.hostile import hostile_runs
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import re
 
-from evalkit_reports.markdown import HEAD, escaped, markdown, write_markdown
-from evalkit_reports.measures import load_results
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.workspace import Workspace
+from evalkit_reports.markdown import HEAD, escaped, markdown, write_markdown
+from evalkit_reports.measures import load_results
 from tests.reports.drawn import CLEAN_PROTOCOL, SMALL_N, Studio
 from tests.reports.hostile import hostile_runs
 

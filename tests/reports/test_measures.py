@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from evalkit_reports.measures import load_results
 
 from evalkit.errors import DataError, UsageError
+from evalkit_reports.measures import load_results
 from tests.reports.drawn import CLEAN_PROTOCOL, FID_PROTOCOL, Studio
 
 

@@ -4,12 +4,12 @@ import math
 import re
 
 import pytest
-from evalkit_reports import numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.results import Coverage
 from evalkit.types import Estimate, Interval
+from evalkit_reports import numbers
 
 
 def estimate(value: float, half: float | None = None) -> Estimate:

@@ -5,11 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from evalkit_reports.page import content_policy, write_page
 
 from evalkit.blobs import Blobs
 from evalkit.errors import UsageError
 from evalkit.workspace import Workspace
+from evalkit_reports.page import content_policy, write_page
 from tests.reports.browser import outline
 from tests.reports.drawn import CLEAN_PROTOCOL, SMALL_N, Studio
 

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from evalkit_reports.page import write_page
-from evalkit_reports.wording import shortened, visible
 
 from evalkit.workspace import Workspace
+from evalkit_reports.page import write_page
+from evalkit_reports.wording import shortened, visible
 from tests.reports.browser import outline, visit, with_driver
 from tests.reports.drawn import Studio
 from tests.reports.hostile import INJECTIONS, LONE

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from evalkit_reports.parts import Picture, counted, shown
-
 from evalkit.keys import noun_json
 from evalkit.types import Box, Boxes, Image, Json, LabelMap, Mask, Text
+from evalkit_reports.parts import Picture, counted, shown
 
 DIGEST = "ab" * 32
 

@@ -5,10 +5,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from evalkit_reports.pictures import NOT_STORED, SIDE, Album, thumbnail
 from PIL import Image as PillowImage
 
 from evalkit.blobs import Blobs
+from evalkit_reports.pictures import NOT_STORED, SIDE, Album, thumbnail
 from tests.reports.drawn import Studio, grain, scene
 
 

@@ -4,9 +4,9 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+
 from evalkit_reports.measures import load_results
 from evalkit_reports.plots import Curve, curve_plot, dot_plot, limit_at_infinity
-
 from tests.reports.drawn import Studio
 
 ODD = "$x^{$ <b onload=x>\u4e2d\x00\\frac{"

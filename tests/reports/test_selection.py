@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit_reports.measures import load_results
-from evalkit_reports.selection import Entry, chosen, index
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
+from evalkit_reports.measures import load_results
+from evalkit_reports.selection import Entry, chosen, index
 from tests.reports.drawn import Studio
 
 

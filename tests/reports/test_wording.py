@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from evalkit_reports.wording import LONGEST, label, shortened, visible
 from hypothesis import given
 from hypothesis import strategies as st
+
+from evalkit_reports.wording import LONGEST, label, shortened, visible
 
 
 @given(st.text(st.characters()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit_tasks.caption_sets import choose
 
 from evalkit.errors import DataError, UsageError
 from evalkit.progress import Silent
 from evalkit.workspace import Workspace
+from evalkit_tasks.caption_sets import choose
 from tests.tasks.coco_files import write_split
 
 

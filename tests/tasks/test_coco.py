@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from evalkit_tasks.coco import karpathy_set, official_set, splits_in
-from evalkit_tasks.coco_json import MAX_CAPTION, mirror_captions, official_captions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
 from evalkit.features.pictures import FilePicture, ZipPicture, load
+from evalkit_tasks.coco import karpathy_set, official_set, splits_in
+from evalkit_tasks.coco_json import MAX_CAPTION, mirror_captions, official_captions
 from tests.tasks.coco_files import CAPTIONS, captions_json, file_name, picture_bytes, write_split
 
 

@@ -7,9 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from evalkit_tasks import TASKS
-from evalkit_tasks.coco_fid import NAME, CocoFid, coco_fid
-from evalkit_tasks.coco_json import Caption
 
 from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import FilePicture
@@ -18,6 +15,9 @@ from evalkit.metrics.protocols import FID_PROTOCOLS
 from evalkit.types import Text
 from evalkit.weights import WEIGHTS
 from evalkit.workspace import Workspace
+from evalkit_tasks import TASKS
+from evalkit_tasks.coco_fid import NAME, CocoFid, coco_fid
+from evalkit_tasks.coco_json import Caption
 from tests.tasks.coco_files import CAPTIONS, write_split
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "coco_fid_requests.json"
@@ -146,7 +146,7 @@ def test_the_data_card_says_what_was_read(tmp_path: Path) -> None:
 
 def test_its_metric_takes_the_protocol_that_was_asked_for(tmp_path: Path) -> None:
     task = small(tmp_path)
-    assert [metric.name for metric in task.metrics()] == ["fid"]
+    assert [metric.names for metric in task.metrics()] == [TASKS[0].metrics]
     with pytest.raises(UsageError, match="torch-fidelty"):
         coco_fid(task.workspace, "torch-fidelty", {}).metrics()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import datasets
 import pytest
-from evalkit_tasks.hub import hub_set
 
 from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import FilePicture, load
 from evalkit.workspace import Workspace
+from evalkit_tasks.hub import hub_set
 from tests.tasks.coco_files import picture_bytes
 
 IDS = (42, 5, 900)

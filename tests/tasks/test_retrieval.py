@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evalkit_tasks.retrieval import Retrieval, retrieval
 
 from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import FilePicture, load
 from evalkit.images import pixels
 from evalkit.types import Failure, Generation, Image, Request, Text
 from evalkit.workspace import Workspace
+from evalkit_tasks.retrieval import Retrieval, retrieval
 from tests.tasks.coco_files import CAPTIONS, file_name, picture_bytes, write_split
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evalkit_tasks.coco import Photo
-from evalkit_tasks.coco_json import Caption
-from evalkit_tasks.selection import Chosen, caption_count, draw, list_digest, listed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import FilePicture
+from evalkit_tasks.coco import Photo
+from evalkit_tasks.coco_json import Caption
+from evalkit_tasks.selection import Chosen, caption_count, draw, list_digest, listed
 
 PHOTOS = [
     Photo(

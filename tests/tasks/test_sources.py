@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from evalkit.errors import DataError, UsageError
+from evalkit.workspace import Workspace
 from evalkit_tasks.coco import official_set
 from evalkit_tasks.sources import (
     IMAGES_OF_SPLIT,
@@ -20,9 +23,6 @@ from evalkit_tasks.sources import (
     locate_coco,
     sources_of,
 )
-
-from evalkit.errors import DataError, UsageError
-from evalkit.workspace import Workspace
 from tests.tasks.coco_files import write_split
 
 

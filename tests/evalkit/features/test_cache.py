@@ -47,6 +47,13 @@ def test_extractors_do_not_share_vectors(cache: FeatureCache) -> None:
     assert not cache.get_many(["a"], "another", 4)[1].any()
 
 
+def test_what_is_missing_is_counted_once_each(cache: FeatureCache) -> None:
+    cache.put_many(["a", "b"], "net", _vectors(2))
+    assert cache.missing(["a", "b", "c", "c", "d"], "net") == 2
+    assert cache.missing(["a", "b"], "another") == 2
+    assert cache.missing([], "net") == 0
+
+
 def test_storing_again_changes_nothing(cache: FeatureCache) -> None:
     cache.put_many(["a"], "net", _vectors(1, seed=1))
     cache.put_many(["a", "b"], "net", _vectors(2, seed=2))

@@ -318,9 +318,25 @@ def test_preparing_finds_the_weights_and_the_references(tmp_path: Path) -> None:
         _metric(tmp_path, reference=[FilePicture(tmp_path / "gone.png")] * 2).prepare()
 
 
+def test_the_backlog_is_the_references_without_features(tmp_path: Path) -> None:
+    reference = _pictures(5, 1)
+    metric = _metric(tmp_path, reference=reference)
+    assert metric.backlog() == 5
+    with FeatureCache(tmp_path / "features") as cache:
+        names = identities(reference, cache)
+        cache.put_many(names[:2], Projection().fingerprint, np.zeros((2, 16), np.float32))
+    assert metric.backlog() == 3
+
+
+def test_only_the_estimates_asked_for_are_made(tmp_path: Path) -> None:
+    asked = _metric(tmp_path).only({"kid", "fid"})
+    assert asked.names == ("fid", "kid")
+    assert tuple(_result(asked, _scored(_pictures(9, 0))).estimates) == ("fid", "kid")
+
+
 def test_a_named_protocol_has_its_tools_extractor(tmp_path: Path) -> None:
     workspace = Workspace(cache=tmp_path, offline=True)
     metric = distribution_metric(workspace, "coco-256", _pictures(3, 0), {})
-    assert (metric.name, metric.estimator) == ("fid", "distribution")
+    assert (metric.names, metric.estimator) == (ESTIMATES, "distribution")
     with pytest.raises(UsageError, match="no FID protocol named 'coco256'"):
         distribution_metric(workspace, "coco256", _pictures(3, 0), {})

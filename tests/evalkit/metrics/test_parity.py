@@ -23,7 +23,7 @@ from evalkit.types import Estimate, Generation, Image, Sample
 from evalkit.workspace import Workspace
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "cifar10_256.json"
-PHOTOS = 64
+PHOTOS = 32
 WANTED = ("fid", "kid", "precision", "recall")
 FidKid = tuple[float, float | None]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from evalkit.errors import WeightsError
-from evalkit.interfaces import DataCard, DataSpec, Metric, MetricResult, ModelSpec, Option, Scored, TaskSpec
+from evalkit.interfaces import AnyMetric, DataCard, DataSpec, MetricResult, ModelSpec, Option, Scored, TaskSpec
 from evalkit.protocols import protocol
 from evalkit.types import Answer, Estimate, Failure, Generation, Interval, Job, JsonScalar, Request, Sample, Text
 from evalkit.workspace import Workspace
@@ -20,8 +21,11 @@ PROTOCOL = protocol("toy", {"version": 1})
 class Exactness:
     """The share of right sums."""
 
-    name = "exactness"
-    estimator = "mean"
+    names = ("exactness",)
+    estimator: Literal["mean", "corpus", "distribution"] = "mean"
+
+    def only(self, names: Collection[str]) -> Exactness:
+        return self
 
     def prepare(self) -> None:
         """Nothing is needed."""
@@ -74,8 +78,8 @@ class Sums:
     def request(self, sample: Sample, seed: int) -> Request:
         return Request(self.name, sample.id, self.job, sample.parts, seed)
 
-    def metrics(self) -> Sequence[Metric[object]]:
-        return (Exactness(),)  # type: ignore[return-value]  # a state of its own type
+    def metrics(self) -> Sequence[AnyMetric]:
+        return (Exactness(),)
 
 
 @dataclass(frozen=True, slots=True)
