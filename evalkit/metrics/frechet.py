@@ -16,7 +16,7 @@ Vectors: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """Features `(N, D)`, one row a picture."""
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
-_CHUNK = 1024
+_CHUNK = 4096
 _EPSILON = float(np.finfo(np.float64).eps)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 
 from evalkit.errors import NotEnoughSamples
-from evalkit.metrics.frechet import Doubles, Gaussian, Vectors, moments, row_chunks
+from evalkit.metrics.frechet import Doubles, Gaussian, Vectors, row_chunks
 
 _STEP = 0.3
 _REACH = 26.0
@@ -49,31 +49,34 @@ def frechet_leave_one_out(features: Vectors, reference: Gaussian) -> Doubles:
 
     Raises:
         NotEnoughSamples: fewer than three vectors.
+        ValueError: `features` holds a value that is not finite.
     """
     n = len(features)
     if n < 3:
         raise NotEnoughSamples(f"leaving one out needs at least 3 vectors, not {n}; add samples")
-    fitted = moments(features)
-    directions = _directions(features, fitted.mean, reference)
+    mean = features.mean(axis=0, dtype=np.float64)
+    if not np.isfinite(mean).all():
+        raise ValueError("features hold a value that is not finite; extract them again")
+    directions = _directions(features, mean, reference)
     grown = (n - 1) / (n - 2)
     roots = np.sqrt(directions.variances).sum() + _root_changes(directions)
-    out = np.empty(n)
-    gap = fitted.mean - reference.mean
-    spread = np.trace(fitted.scatter) / (n - 1)
+    gap = mean - reference.mean
+    norms, along = np.empty(n), np.empty(n)
     for rows in row_chunks(n):
-        away = features[rows].astype(np.float64) - fitted.mean
-        norms = np.einsum("ij,ij->i", away, away)
-        moved = gap @ gap - 2 / (n - 1) * (away @ gap) + norms / (n - 1) ** 2
-        out[rows] = moved + grown * (spread - n / (n - 1) ** 2 * norms)
-    out += reference.variance - 2 * np.sqrt(grown) * roots
-    return out
+        away = features[rows] - mean
+        norms[rows] = np.einsum("ij,ij->i", away, away)
+        along[rows] = away @ gap
+    means = gap @ gap - 2 / (n - 1) * along + norms / (n - 1) ** 2
+    variances = grown * (norms.sum() / (n - 1) - n / (n - 1) ** 2 * norms)
+    without: Doubles = means + variances + reference.variance - 2 * np.sqrt(grown) * roots
+    return without
 
 
 def _directions(features: Vectors, mean: Doubles, reference: Gaussian) -> Directions:
     n, rank = len(features), reference.factor.shape[1]
     projected = np.empty((n, rank))
     for rows in row_chunks(n):
-        projected[rows] = (features[rows].astype(np.float64) - mean) @ reference.factor
+        projected[rows] = (features[rows] - mean) @ reference.factor
     projected /= np.sqrt(n - 1)
     if n <= rank:
         values, sides = _without_common_direction(projected @ projected.T)

@@ -25,8 +25,8 @@ def command(folder: Path, log: Path, *more: str) -> list[str]:
     """The command line of one small coco_fid run on the embedded data, with the folder's own cache."""
     return [
         *[sys.executable, "-m", "evalkit", "run", "coco_fid", "--data", "blocksworld", "-L", str(SAMPLES)],
-        *["-m", "slow_model:factory", "-a", f"log={log}", "-a", "seconds=0.03", "-b", str(BATCH)],
-        *["-t", "reference=same", "--metrics", "distribution", "--cache", str(folder / "cache")],
+        *["-m", "slow_model:factory", "-a", f"log={log}", "-a", "seconds=0.05", "-b", str(BATCH)],
+        *["-t", "reference=same", "--metrics", "fid,kid", "--cache", str(folder / "cache")],
         *["-o", str(folder / "runs"), "--json", *more],
     ]
 
@@ -69,31 +69,40 @@ def asked(log: Path) -> Counter[str]:
     return Counter(line.split()[1] for line in log.read_text().splitlines())
 
 
+def seconds_to_first_commit(folder: Path, process: subprocess.Popen[bytes]) -> float:
+    """How long a run takes to start and answer its first sample."""
+    began = time.monotonic()
+    while not committed(folder):
+        assert process.poll() is None
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
 @pytest.mark.slow
 def test_a_run_killed_at_twenty_random_points_loses_no_commit_and_no_digit(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = finish(start(whole, tmp_path / "whole.log"))
+    whole = start(tmp_path / "whole", tmp_path / "whole.log")
+    started = seconds_to_first_commit(tmp_path / "whole", whole)
+    expected = json.dumps(finish(whole)["estimates"])
     dice = random.Random(20230905)
-    kept: set[str] = set()
-    kills = 0
+    folder, kept, kills, partly = tmp_path / "broken-0", set[str](), 0, 0
     while kills < KILLS:
-        process = start(broken, tmp_path / "broken.log")
-        time.sleep(dice.uniform(0.3, 3.5))
-        if process.poll() is not None:
-            process.communicate()
-            break
+        process = start(folder, folder.with_suffix(".log"))
+        time.sleep(dice.uniform(0.8 * started, started + 1.5))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        out, _ = process.communicate()
+        if process.returncode != -signal.SIGKILL:
+            assert json.dumps(json.loads(out)["runs"][0]["estimates"]) == expected
+            folder, kept = folder.with_name(f"broken-{kills}"), set()
+            continue
         kills += 1
-        now = committed(broken)
-        assert kept <= now
-        kept = now
-    found = finish(start(broken, tmp_path / "broken.log"))
-    assert json.dumps(found["estimates"]) == json.dumps(expected["estimates"])
-    assert kills == KILLS
-    assert committed(broken) == committed(whole)
-    again = sum(count - 1 for count in asked(tmp_path / "broken.log").values())
-    assert again <= KILLS * BATCH
+        assert kept <= committed(folder)
+        kept = committed(folder)
+        partly += 0 < len(kept) < SAMPLES
+    assert json.dumps(finish(start(folder, folder.with_suffix(".log")))["estimates"]) == expected
+    assert committed(folder) == committed(tmp_path / "whole")
+    assert partly > 0
+    for log in tmp_path.glob("broken-*.log"):
+        assert sum(count - 1 for count in asked(log).values()) <= KILLS * BATCH
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.errors import CacheError, DataError
 from evalkit.features.cache import FeatureCache
-from evalkit.features.pictures import FilePicture, Picture, ZipPicture, _state, identities, load
+from evalkit.features.pictures import SETTLED_SECONDS, FilePicture, Picture, ZipPicture, _state, identities, load
 from evalkit.images import encode_png, image_of
 from tests.evalkit.features.conftest import photo_like
 
@@ -22,11 +22,6 @@ from tests.evalkit.features.conftest import photo_like
 @pytest.fixture
 def cache(tmp_path: Path) -> FeatureCache:
     return FeatureCache(tmp_path / "features")
-
-
-def _old(path: Path, seconds: float = 100) -> None:
-    then = time.time() - seconds
-    os.utime(path, (then, then))
 
 
 def _zip(path: Path, members: dict[str, bytes]) -> Path:
@@ -66,13 +61,15 @@ def test_a_changed_file_of_the_same_size_and_time_gets_a_new_identity(tmp_path: 
     assert identities([FilePicture(path)], cache) != first
 
 
-def test_a_settled_file_is_not_read_again(tmp_path: Path, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settled_file_is_not_read_again(tmp_path: Path, cache: FeatureCache) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"one")
-    _old(path)
-    monkeypatch.setattr("evalkit.features.pictures.SETTLED_SECONDS", -1.0)  # ctime cannot be set back
+    time.sleep(SETTLED_SECONDS + 0.1)  # the time of a file's last change cannot be set back
     first = identities([FilePicture(path)], cache)
-    assert list(cache.known_files([_state(FilePicture(path))]).values()) == [first[0].removeprefix("file:")]
+    state = _state(FilePicture(path))
+    assert cache.known_files([state]) == {state: first[0].removeprefix("file:")}
+    cache.remember_files({state: "f" * 64})
+    assert identities([FilePicture(path)], cache) == ["file:" + "f" * 64]
 
 
 def test_a_file_that_was_just_written_is_not_remembered(tmp_path: Path, cache: FeatureCache) -> None:
@@ -140,7 +137,7 @@ def test_thirty_thousand_known_files_cost_under_two_seconds(tmp_path: Path, cach
     pictures = [FilePicture(folder / f"{i:06}.jpg") for i in range(30_000)]
     for picture in pictures:
         picture.path.write_bytes(picture.path.name.encode())
-    time.sleep(2.5)
+    time.sleep(SETTLED_SECONDS + 0.5)
     first = identities(pictures, cache)
     start = time.process_time()  # which other work on the machine does not lengthen
     assert identities(pictures, cache) == first

@@ -52,6 +52,13 @@ def test_two_are_not_enough_to_leave_one_out() -> None:
         frechet_leave_one_out(np.ones((2, 4)), gaussian_of_features(np.eye(4)))
 
 
+def test_features_that_are_not_finite_are_refused() -> None:
+    features = np.ones((9, 4))
+    features[2, 1] = np.inf
+    with pytest.raises(ValueError, match="not finite"):
+        frechet_leave_one_out(features, gaussian_of_features(np.eye(4)))
+
+
 def _first_order(x: Doubles, reference: Gaussian) -> Doubles:
     """The influence function of the plug-in distance, by the optimal transport map from the generated Gaussian."""
     fitted = moments(x)

@@ -1,4 +1,4 @@
-"""A change of the code that makes the numbers is a new version: stored findings and protocols must not mix them."""
+"""A change of the code that makes FID's family is a new version: stored findings and protocols must not mix them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from pathlib import Path
 import evalkit.metrics
 from evalkit.metrics.findings import METRIC_VERSION
 
+FAMILY = (
+    "distribution",
+    "extrapolation",
+    "family",
+    "findings",
+    "frechet",
+    "inception_score",
+    "jackknife",
+    "kernel",
+    "manifold",
+    "protocols",
+)
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "metric_code.json"
 
 
@@ -32,8 +44,9 @@ def _code_without_docstrings(source: str) -> str:
 def _code_digest() -> str:
     hasher = hashlib.sha256()
     folder = Path(next(iter(evalkit.metrics.__path__)))
-    for path in sorted(folder.glob("*.py")):
-        hasher.update(f"{path.name}\n{_code_without_docstrings(path.read_text(encoding='utf-8'))}\n".encode())
+    for name in FAMILY:
+        source = (folder / f"{name}.py").read_text(encoding="utf-8")
+        hasher.update(f"{name}\n{_code_without_docstrings(source)}\n".encode())
     return hasher.hexdigest()
 
 
@@ -48,6 +61,6 @@ def test_words_and_comments_are_not_code() -> None:
 def test_changed_scoring_code_has_a_new_version() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert [METRIC_VERSION, _code_digest()] == [golden["version"], golden["digest"]], (
-        "evalkit/metrics changed: if any number moves, raise METRIC_VERSION in findings.py; then record "
+        "FID's family in evalkit/metrics changed: if a number moves, raise METRIC_VERSION in findings.py; then record "
         f"version {METRIC_VERSION} and digest {_code_digest()} in {GOLDEN.name}"
     )
