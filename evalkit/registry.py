@@ -132,7 +132,7 @@ def require_model_name(text: str) -> None:
     name, colon, _ = text.partition(":")
     if name not in model_specs() and not colon:
         raise UsageError(
-            f"no model named {name!r}{nearest(name, model_specs())}; your own is named module.path:factory"
+            f"no model named {name!r}{nearest(name, model_specs())} (your own is named module.path:factory)"
         )
 
 

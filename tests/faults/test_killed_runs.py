@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -37,15 +36,7 @@ def start(folder: Path, log: Path) -> subprocess.Popen[bytes]:
         cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "EVALKIT_WEIGHTS": os.environ.get("EVALKIT_WEIGHTS", str(default_weights()))},
     )
-
-
-def default_weights() -> Path:
-    """The weights folder that the tests share, so that each run's own cache does not fetch them again."""
-    from evalkit.workspace import Workspace
-
-    return Workspace().weights
 
 
 def finish(process: subprocess.Popen[bytes]) -> dict[str, object]:
@@ -79,7 +70,10 @@ def seconds_to_first_commit(folder: Path, process: subprocess.Popen[bytes]) -> f
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_twenty_random_points_loses_no_commit_and_no_digit(tmp_path: Path) -> None:
+def test_a_run_killed_at_twenty_random_points_loses_no_commit_and_no_digit(
+    tmp_path: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVALKIT_WEIGHTS", str(weights_folder))
     whole = start(tmp_path / "whole", tmp_path / "whole.log")
     started = seconds_to_first_commit(tmp_path / "whole", whole)
     expected = json.dumps(finish(whole)["estimates"])
@@ -106,7 +100,10 @@ def test_a_run_killed_at_twenty_random_points_loses_no_commit_and_no_digit(tmp_p
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_cache_ask_nothing_twice(tmp_path: Path) -> None:
+def test_two_processes_on_one_cache_ask_nothing_twice(
+    tmp_path: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVALKIT_WEIGHTS", str(weights_folder))
     log = tmp_path / "both.log"
     both = [start(tmp_path, log), start(tmp_path, log)]
     first, second = (finish(process) for process in both)

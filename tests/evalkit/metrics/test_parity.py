@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from evalkit.errors import WeightsError
 from evalkit.features.cache import FeatureCache
 from evalkit.features.inception import inception
 from evalkit.features.pictures import FilePicture
@@ -29,14 +28,11 @@ FidKid = tuple[float, float | None]
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace with a cache of its own, and the real weights wherever this machine has them."""
-    made = Workspace(cache=tmp_path_factory.mktemp("cache"), offline=True)
-    try:
-        inception(made, "torch-fidelity").prepare()
-    except WeightsError as error:
-        pytest.skip(f"no Inception weights here: {error}")
-    return made
+def workspace(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A workspace with a cache of its own, and the real weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALKIT_WEIGHTS", str(weights_folder))
+        yield Workspace(cache=tmp_path_factory.mktemp("cache"), offline=True)
 
 
 @pytest.fixture(scope="module")
