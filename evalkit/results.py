@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.errors import DataError
+from evalkit.json_values import a_list, a_number, a_whole_number, an_object
 from evalkit.protocols import Protocol, protocol
 from evalkit.types import Estimate, Interval, Json, JsonScalar, Unavailable
 
@@ -180,17 +181,17 @@ def _read_object(path: Path) -> dict[str, Json]:
 
 def _run_of(document: dict[str, Json]) -> Run:
     d = document
-    coverage = _mapping(d["coverage"])
+    coverage = an_object(d["coverage"])
     return Run(
         task=str(d["task"]),
         model=str(d["model"]),
         data=str(d["data"]),
-        estimates={name: _estimate_of(_mapping(e)) for name, e in _mapping(d["estimates"]).items()},
-        coverage=Coverage(*(_integer(coverage[name]) for name in ("asked", "answered", "failed", "from_cache"))),
-        stamps=tuple(str(stamp) for stamp in _list(d["stamps"])),
-        protocols={digest: _protocol_of(_mapping(p)) for digest, p in _mapping(d["protocols"]).items()},
-        series={name: tuple(map(_point, _list(curve))) for name, curve in _mapping(d["series"]).items()},
-        provenance=_mapping(d["provenance"]),
+        estimates={name: _estimate_of(an_object(e)) for name, e in an_object(d["estimates"]).items()},
+        coverage=Coverage(*(a_whole_number(coverage[name]) for name in ("asked", "answered", "failed", "from_cache"))),
+        stamps=tuple(str(stamp) for stamp in a_list(d["stamps"])),
+        protocols={digest: _protocol_of(an_object(p)) for digest, p in an_object(d["protocols"]).items()},
+        series={name: tuple(map(_point, a_list(curve))) for name, curve in an_object(d["series"]).items()},
+        provenance=an_object(d["provenance"]),
     )
 
 
@@ -200,55 +201,31 @@ def _estimate_of(document: dict[str, Json]) -> Estimate | Unavailable:
     interval = None
     if document["interval"] is not None:
         low, high = _point(document["interval"])
-        interval = Interval(low, high, _number(document["interval_level"]), str(document["interval_method"]))
+        interval = Interval(low, high, a_number(document["interval_level"]), str(document["interval_method"]))
     direction = document["higher_is_better"]
     return Estimate(
-        value=_number(document["value"]),
-        n=_integer(document["n"]),
+        value=a_number(document["value"]),
+        n=a_whole_number(document["n"]),
         unit=str(document["unit"]),
         higher_is_better=direction if isinstance(direction, bool) else None,
         protocol=str(document["protocol"]),
         interval=interval,
-        warnings=tuple(str(w) for w in _list(document["warnings"])),
+        warnings=tuple(str(w) for w in a_list(document["warnings"])),
     )
 
 
 def _protocol_of(document: dict[str, Json]) -> Protocol:
     fields: dict[str, JsonScalar] = {}
-    for name, value in _mapping(document["fields"]).items():
+    for name, value in an_object(document["fields"]).items():
         if isinstance(value, (list, dict)):
             raise TypeError(f"protocol field {name} is not a scalar")
         fields[name] = value
     return protocol(str(document["name"]), fields)
 
 
-def _mapping(value: Json) -> dict[str, Json]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is not an object")
-    return value
-
-
-def _list(value: Json) -> list[Json]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is not a list")
-    return value
-
-
-def _number(value: Json) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _integer(value: Json) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
-
-
 def _point(value: Json) -> tuple[float, float]:
-    first, second = _list(value)
-    return _number(first), _number(second)
+    first, second = a_list(value)
+    return a_number(first), a_number(second)
 
 
 def read_samples(directory: Path) -> Iterator[SampleRecord]:
@@ -265,7 +242,7 @@ def read_samples(directory: Path) -> Iterator[SampleRecord]:
     with file:
         for number, line in enumerate(file, start=1):
             try:
-                yield _sample_of(_mapping(json.loads(line)))
+                yield _sample_of(an_object(json.loads(line)))
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}, line {number}, is not a sample ({error!r}); run the task again") from error
 
@@ -276,14 +253,14 @@ def _sample_of(d: dict[str, Json]) -> SampleRecord:
     return SampleRecord(
         id=str(d["id"]),
         cluster=str(d["cluster"]),
-        strata={name: str(value) for name, value in _mapping(d["strata"]).items()},
-        parts=tuple(_list(d["parts"])),
-        references=tuple(_list(d["references"])),
+        strata={name: str(value) for name, value in an_object(d["strata"]).items()},
+        parts=tuple(a_list(d["parts"])),
+        references=tuple(a_list(d["references"])),
         key=str(d["key"]),
-        seed=_integer(d["seed"]),
+        seed=a_whole_number(d["seed"]),
         from_cache=bool(d["from_cache"]),
-        seconds=_number(d["seconds"]),
-        answer_parts=None if answer is None else tuple(_list(answer)),
-        failure=None if failure is None else (str(_list(failure)[0]), str(_list(failure)[1])),
-        scores={name: _number(value) for name, value in _mapping(d["scores"]).items()},
+        seconds=a_number(d["seconds"]),
+        answer_parts=None if answer is None else tuple(a_list(answer)),
+        failure=None if failure is None else (str(a_list(failure)[0]), str(a_list(failure)[1])),
+        scores={name: a_number(value) for name, value in an_object(d["scores"]).items()},
     )

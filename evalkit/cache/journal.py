@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evalkit.cache.records import Drop, Record, a_text, a_whole_number, an_object, check_document
+from evalkit.cache.records import Drop, Record, check_document
 from evalkit.errors import CacheError
+from evalkit.json_values import a_text, a_whole_number, an_object
 from evalkit.keys import canonical_json
 from evalkit.types import Json
 

@@ -11,6 +11,7 @@ from typing import get_args
 from evalkit.blobs import Blobs
 from evalkit.cache.places import REBUILD
 from evalkit.errors import CacheError, UsageError
+from evalkit.json_values import a_list, a_number, a_text, a_whole_number, an_object
 from evalkit.keys import canonical_json, digest, noun_json
 from evalkit.types import Box, Boxes, Generation, Image, ImageRole, Json, LabelMap, Mask, Part, Text
 
@@ -161,7 +162,7 @@ def generation_of(answer: Json) -> Generation:
     if d["type"] != "Generation" or d["finish"] not in {"stop", "length"}:
         raise ValueError(f"a {d['type']!r} that ended with {d['finish']!r}")
     parts = tuple(_part(an_object(part)) for part in a_list(d["parts"]))
-    return Generation(parts, "length" if d["finish"] == "length" else "stop", _number(d["seconds"]))
+    return Generation(parts, "length" if d["finish"] == "length" else "stop", a_number(d["seconds"]))
 
 
 def _part(d: dict[str, Json]) -> Part:
@@ -189,39 +190,5 @@ def _image(d: dict[str, Json]) -> Image:
 
 
 def _box(d: dict[str, Json]) -> Box:
-    x, y, width, height = (_number(d[name]) for name in ("x", "y", "width", "height"))
+    x, y, width, height = (a_number(d[name]) for name in ("x", "y", "width", "height"))
     return Box(a_text(d["label"]), x, y, width, height)
-
-
-def an_object(value: Json) -> dict[str, Json]:
-    """Return `value` if it is a JSON object, else raise TypeError."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is not an object")
-    return value
-
-
-def a_list(value: Json) -> list[Json]:
-    """Return `value` if it is a JSON array, else raise TypeError."""
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is not a list")
-    return value
-
-
-def a_text(value: Json) -> str:
-    """Return `value` if it is a JSON string, else raise TypeError."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
-    return value
-
-
-def a_whole_number(value: Json) -> int:
-    """Return `value` if it is a whole JSON number, else raise TypeError."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
-
-
-def _number(value: Json) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return value

@@ -29,7 +29,6 @@ from evalkit.types import (
     LabelMap,
     Mask,
     Part,
-    Request,
     Text,
 )
 from tests.evalkit.cache.entries import IDENTITY, picture, request
@@ -105,36 +104,6 @@ def test_a_sample_id_that_is_not_unicode_is_an_error(tmp_path: Path) -> None:
     asked = dataclasses.replace(request(), sample_id="\ud800")
     with Cache(tmp_path) as cache, pytest.raises(UsageError, match="rename the sample"):
         cache.commit(IDENTITY, asked, Generation((Text("a"),)))
-
-
-OTHER: dict[str, object] = {
-    "task": "tiny@2",
-    "sample_id": "s1",
-    "job": "captioning",
-    "parts": (Text("another"),),
-    "seed": 1,
-    "best_of": 2,
-    "max_tokens": 8,
-    "temperature": 0.5,
-    "top_p": 0.5,
-    "guidance": 3.0,
-    "image_guidance": 1.5,
-    "steps": 20,
-    "width": 64,
-    "height": 64,
-    "negative_prompt": "blurry",
-    "stop": ("\n",),
-    "extra": (("eta", 0.1),),
-}
-
-
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Request)])
-def test_another_value_of_any_field_is_another_key(name: str) -> None:
-    assert name in OTHER, f"give the new field {name} another value in this test"
-    changed = Request(
-        **{**{f.name: getattr(request(), f.name) for f in dataclasses.fields(Request)}, name: OTHER[name]}
-    )
-    assert request_key(IDENTITY, changed) != request_key(IDENTITY, request())
 
 
 @pytest.mark.parametrize("part", [Text("a"), picture(1), Mask(picture(1)), LabelMap(picture(1), ((1, "cat"),))])
