@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -111,6 +111,15 @@ def test_a_reader_that_leaves_is_no_error(environment: Mapping[str, str]) -> Non
         assert process.stderr.read() == b""
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Let the commands that are started hear Ctrl-C, though pytest itself may run where it is ignored (`nohup`, `&`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_keeps_what_is_done_and_says_how_to_continue(
     environment: Mapping[str, str], at: Path, spawn: Command, number: signal.Signals, code: int
