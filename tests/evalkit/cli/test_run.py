@@ -113,7 +113,7 @@ def test_a_reader_that_leaves_is_no_error(environment: Mapping[str, str]) -> Non
 
 @pytest.fixture
 def _interruptible() -> Iterator[None]:
-    """Let the commands that are started hear Ctrl-C, though pytest itself may run where it is ignored (`nohup`, `&`)."""
+    """Let started commands hear Ctrl-C, though pytest itself may run where it is ignored (`nohup`, `&`)."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
