@@ -1,0 +1,261 @@
+"""CIDEr-D, BLEU and ROUGE-L of the captions that a model wrote, under the protocol `coco-caption`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from evalkit import stats
+from evalkit.errors import DataError, NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.interfaces import MetricResult, Scored
+from evalkit.keys import digest
+from evalkit.metrics.captions.bleu import BleuCounts, bleu_counts, corpus_bleu, sentence_bleu
+from evalkit.metrics.captions.cider import SIGMA, cider_d
+from evalkit.metrics.captions.ngrams import MAX_N, Integers
+from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTokeniser
+from evalkit.metrics.captions.references import Doubles, Hypotheses, References, references
+from evalkit.metrics.captions.rouge import BETA, rouge_l
+from evalkit.protocols import Protocol, protocol
+from evalkit.types import Estimate, Interval, JsonScalar, Text
+
+CAPTION_METRIC_VERSION = 1
+"""Raised whenever any of the numbers changes."""
+ESTIMATES = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l")
+"""Names of the estimates, in the order that they are shown in."""
+_SEED = 0
+
+Fields: TypeAlias = Mapping[str, JsonScalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """A sample's caption and references, tokenised."""
+
+    id: str
+    cluster: str
+    hypothesis: str
+    references: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class CaptionState:
+    """The captions so far, in the order that they came."""
+
+    captioned: list[Captioned] = field(default_factory=list)
+
+
+class CaptionMetric:
+    """How near captions are to people's: the scores of the COCO caption evaluation that need no Java."""
+
+    estimator: Literal["mean", "corpus", "distribution"] = "corpus"
+
+    def __init__(self, fields: Fields, estimates: Collection[str] = ESTIMATES) -> None:
+        """Score captions; `fields` are the task's own choices, which go into every protocol.
+
+        Raises:
+            UsageError: `estimates` holds an unknown name.
+        """
+        for wanted in estimates:
+            if wanted not in ESTIMATES:
+                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, ESTIMATES)}")
+        self._fields = dict(fields)
+        self._estimates = frozenset(estimates)
+        self._tokens = CaptionTokeniser()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The estimates that it makes, in the order that they are shown in."""
+        return tuple(name for name in ESTIMATES if name in self._estimates)
+
+    def only(self, names: Collection[str]) -> CaptionMetric:
+        """Return this metric making only the estimates of these names.
+
+        Raises:
+            UsageError: `names` holds an unknown name.
+        """
+        return CaptionMetric(self._fields, names)
+
+    def prepare(self) -> None:
+        """Do nothing: all that scoring needs comes with the samples."""
+
+    def backlog(self) -> int:
+        """Return 0: there is nothing to read but the samples."""
+        return 0
+
+    def start(self) -> CaptionState:
+        """Return the state of no samples."""
+        return CaptionState()
+
+    def update(self, state: CaptionState, scored: Sequence[Scored]) -> CaptionState:
+        """Return `state` with these samples' captions added.
+
+        Raises:
+            RunError: an answer is not one text.
+            DataError: a sample has no caption to compare with.
+        """
+        state.captioned.extend(self._captioned(one) for one in scored)
+        return state
+
+    def _captioned(self, scored: Scored) -> Captioned:
+        sample = scored.sample
+        answers = [part.text for part in scored.generation.parts if isinstance(part, Text)]
+        if len(answers) != 1:
+            raise RunError(
+                f"the answer to sample {sample.id!r} holds {len(answers)} texts and a caption is one; mend the model"
+            )
+        people = [part.text for part in sample.references if isinstance(part, Text)]
+        if not people:
+            raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
+        tokenised = tuple(self._tokens(text) for text in people)
+        return Captioned(sample.id, sample.cluster or sample.id, self._tokens(answers[0]), tokenised)
+
+    def merge(self, left: CaptionState, right: CaptionState) -> CaptionState:
+        """Return the state of both sides' samples."""
+        return CaptionState(left.captioned + right.captioned)
+
+    def finish(self, state: CaptionState) -> MetricResult:
+        """Return the estimates; they have the same bits whatever order and shards the samples came in.
+
+        Raises:
+            NotEnoughSamples: there are no captions.
+            RunError: a sample was scored twice.
+        """
+        if not state.captioned:
+            raise NotEnoughSamples("there is no caption to score; raise the limit or see why samples failed")
+        twice = [name for name, count in Counter(one.id for one in state.captioned).items() if count > 1]
+        if twice:
+            raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
+        ordered = sorted(state.captioned, key=lambda one: one.id)
+        return _Findings(ordered, self._fields, self.names).result()
+
+
+@dataclass
+class _Findings:
+    """Makes a `MetricResult` of captions that are sorted by sample id."""
+
+    captioned: Sequence[Captioned]
+    fields: Fields
+    names: Sequence[str]
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    protocols: list[Protocol] = field(default_factory=list)
+    per_sample: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def result(self) -> MetricResult:
+        if "cider" in self.names:
+            self._cider()
+        if any(name.startswith("bleu") for name in self.names):
+            self._bleu()
+        if "rouge_l" in self.names:
+            self._rouge()
+        ordered = {name: self.estimates[name] for name in self.names}
+        return MetricResult(ordered, tuple(self.protocols), self.per_sample, {})
+
+    @cached_property
+    def _references(self) -> References:
+        return references([one.references for one in self.captioned])
+
+    @cached_property
+    def _hypotheses(self) -> Hypotheses:
+        return self._references.hypotheses([one.hypothesis for one in self.captioned])
+
+    def _cider(self) -> None:
+        scores = cider_d(self._hypotheses, self._references)
+        interval = self._mean_interval(scores)
+        if interval is not None:
+            interval = dataclasses.replace(interval, method=f"{interval.method}, document frequencies held fixed")
+        warnings = ("of one image CIDEr-D is 0, whatever the caption",) if len(scores) == 1 else ()
+        choices: Fields = {
+            "variant": "CIDEr-D",
+            "sigma": SIGMA,
+            "n_grams": MAX_N,
+            "document_frequency": "references of the scored images",
+            "document_frequency_digest": self._document_frequency_digest,
+        }
+        self._record("cider", scores)
+        self._add("cider", float(scores.mean()), choices, interval, warnings)
+
+    def _bleu(self) -> None:
+        counts = bleu_counts(self._hypotheses, self._references)
+        whole, each, clustered = corpus_bleu(counts), sentence_bleu(counts), self._by_cluster(counts)
+        self._record("bleu_length", counts.length)
+        self._record("bleu_reference_length", counts.reference_length)
+        for n in range(1, MAX_N + 1):
+            self._record(f"bleu_correct_{n}", counts.correct[:, n - 1])
+            if f"bleu_{n}" in self.names:
+                choices: Fields = {"n_grams": n, "reference_length": "closest", "smoothing": "1e-15 over 1e-9"}
+                self._record(f"bleu_{n}", each[:, n - 1])
+                self._add(f"bleu_{n}", float(whole[n - 1]), choices, _bleu_interval(clustered, n))
+
+    def _rouge(self) -> None:
+        scores = np.array([rouge_l(one.hypothesis, one.references) for one in self.captioned])
+        self._record("rouge_l", scores)
+        self._add("rouge_l", float(scores.mean()), {"beta": BETA}, self._mean_interval(scores))
+
+    def _by_cluster(self, counts: BleuCounts) -> BleuCounts:
+        """Return the counts summed within each cluster: those are what a bootstrap draws."""
+        names, cluster = np.unique([one.cluster for one in self.captioned], return_inverse=True)
+        order = np.argsort(cluster, kind="stable")
+        starts = np.searchsorted(cluster[order], np.arange(len(names)))
+        sorted_counts = counts.at(order)
+        return BleuCounts(
+            np.add.reduceat(sorted_counts.length, starts),
+            np.add.reduceat(sorted_counts.reference_length, starts),
+            np.add.reduceat(sorted_counts.guessed, starts),
+            np.add.reduceat(sorted_counts.correct, starts),
+        )
+
+    def _mean_interval(self, scores: Doubles) -> Interval | None:
+        clusters = [one.cluster for one in self.captioned]
+        return stats.mean_interval(scores, clusters) if len(set(clusters)) > 1 else None
+
+    def _record(self, name: str, scores: Doubles | Integers) -> None:
+        self.per_sample[name] = {one.id: float(score) for one, score in zip(self.captioned, scores, strict=True)}
+
+    def _add(
+        self, name: str, value: float, choices: Fields, interval: Interval | None, warnings: tuple[str, ...] = ()
+    ) -> None:
+        own: Fields = {"statistic": name, "metric_version": CAPTION_METRIC_VERSION, **self._shared, **choices}
+        clash = sorted(own.keys() & self.fields.keys())
+        if clash:
+            raise ValueError(f"the task's fields {clash} are the metric's own; rename them")
+        made = protocol("coco-caption", {**self.fields, **own})
+        self.protocols.append(made)
+        told = (*warnings, *self._empty)
+        self.estimates[name] = Estimate(value, len(self.captioned), "score", True, made.digest, interval, told)
+
+    @cached_property
+    def _shared(self) -> Fields:
+        return {
+            "tokeniser": TOKENISER,
+            "tokeniser_version": TOKENISER_VERSION,
+            "n_images": len(self.captioned),
+            "references_digest": digest([[one.id, *sorted(one.references)] for one in self.captioned]),
+        }
+
+    @cached_property
+    def _document_frequency_digest(self) -> str:
+        return digest([list(one) for one in sorted(tuple(sorted(one.references)) for one in self.captioned)])
+
+    @cached_property
+    def _empty(self) -> tuple[str, ...]:
+        empty = sum(not one.hypothesis for one in self.captioned)
+        return (f"{empty} of {len(self.captioned)} captions have no word; they count as they are",) if empty else ()
+
+
+def _bleu_interval(counts: BleuCounts, n: int) -> Interval | None:
+    if len(counts.length) < 2:
+        return None
+    table = np.column_stack([counts.length, counts.reference_length, counts.guessed, counts.correct]).astype(np.float64)
+
+    def resampled(drawn: Integers) -> float:
+        totals = (np.bincount(drawn, minlength=len(table)) @ table).astype(np.int64)  # exact: far below 2**53
+        guessed, correct = totals[None, 2 : 2 + MAX_N], totals[None, 2 + MAX_N :]
+        return float(corpus_bleu(BleuCounts(totals[:1], totals[1:2], guessed, correct))[n - 1])
+
+    return stats.percentile_bootstrap(resampled, len(table), _SEED)
