@@ -135,8 +135,9 @@ def answers(asked: Sequence[Asked], model: Model, cache: Cache, batch: int | Non
     waiting = yield from _stored(asked, cache)
     while waiting:
         elsewhere: list[Asked] = []
-        for start in range(0, len(waiting), executor.batch * CLAIMED_BATCHES):
-            group = waiting[start : start + executor.batch * CLAIMED_BATCHES]
+        claimed = executor.batch * CLAIMED_BATCHES
+        for start in range(0, len(waiting), claimed):
+            group = waiting[start : start + claimed]
             held = cache.claim([item.key for item in group])
             yield from _make([item for item in group if item.key in held], executor, cache)
             elsewhere += [item for item in group if item.key not in held]
@@ -242,8 +243,7 @@ def _assemble(
 
 def _stamps(task: Task, settings: RunSettings, coverage: Coverage) -> tuple[str, ...]:
     stamps = list(task.data.stamps)
-    total = len(task.samples())
-    if settings.limit is not None and coverage.asked < total:
+    if settings.limit is not None and coverage.asked < (total := len(task.samples())):
         stamps.append(f"limited to {coverage.asked} of {total} samples")
     if coverage.failed:
         stamps.append(f"{coverage.failed} of {coverage.asked} samples failed")

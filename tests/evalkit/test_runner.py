@@ -55,6 +55,11 @@ def test_the_batch_size_changes_no_number(cache: Cache, tmp_path: Path, batch: i
         )
 
 
+def test_a_batch_that_shrinks_for_want_of_memory_loses_no_sample(cache: Cache, tmp_path: Path) -> None:
+    finished = go(cache, CountingModel(memory=3), tmp_path, TinyTask(200))
+    assert (finished.coverage.answered, finished.coverage.failed) == (200, 0)
+
+
 def test_a_run_that_was_cut_short_goes_on_where_it_stopped(cache: Cache, tmp_path: Path) -> None:
     model = CountingModel()
     go(cache, model, tmp_path, limit=4)
