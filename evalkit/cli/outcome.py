@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -51,11 +52,11 @@ def _estimates(run: Run) -> Table:
     table.add_column("better", no_wrap=True)
     for name, estimate in run.estimates.items():
         if isinstance(estimate, Unavailable):
-            table.add_row(name, "-", "not available", "", "", "")
+            table.add_row(escape(name), "-", "not available", "", "", "")
         else:
             direction = {True: "higher", False: "lower", None: ""}[estimate.higher_is_better]
             interval = _interval(estimate, level)
-            table.add_row(name, number(estimate.value), interval, f"{estimate.n:,}", estimate.unit, direction)
+            table.add_row(escape(name), number(estimate.value), interval, f"{estimate.n:,}", estimate.unit, direction)
     return table
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
+from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
 
 TASKS: tuple[TaskSpec, ...] = (
     TaskSpec(
@@ -34,6 +35,7 @@ TASKS: tuple[TaskSpec, ...] = (
         citation="Heusel 2017, arXiv:1706.08500; Lin 2014, arXiv:1405.0312; Saharia 2022, arXiv:2205.11487",
         licence="annotations CC BY 4.0; photos under their Flickr terms",
     ),
+    *BLOCKSWORLD_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (
