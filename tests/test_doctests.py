@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (ROOT / "evalkit", ROOT / "tasks" / "evalkit_tasks", ROOT / "reports" / "evalkit_reports")
+PACKAGES = (
+    ROOT / "evalkit",
+    ROOT / "tasks" / "evalkit_tasks",
+    ROOT / "reports" / "evalkit_reports",
+    ROOT / "reference_model" / "cm3leon",
+)
 
 
 def modules_with_examples() -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from evalkit.images import Pixels
 from evalkit_tasks.blocksworld.captions import captions
 from evalkit_tasks.blocksworld.edits import edit
 from evalkit_tasks.blocksworld.questions import questions
 from evalkit_tasks.blocksworld.render import PIXELS, render
-from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, Block, Scene, Stratum, scene
+from evalkit_tasks.blocksworld.scene import HELD_OUT_SEEDS, STRATA, Block, Scene, Stratum, nearest_blocks, scene
+from evalkit_tasks.blocksworld.shapes import SHAPES, TEXTURES
 from evalkit_tasks.blocksworld.truth import Labels, depth_map, edge_map, instances, label_map, picture
 from evalkit_tasks.blocksworld.words import described
 
@@ -76,6 +79,12 @@ class TrainingRecord:
     def labels(self) -> Labels:
         """Return the class `(64, 64)` of each pixel."""
         return label_map(self.scene)
+
+    def kinds(self) -> Labels:
+        """Return the shape and texture `(64, 64)` of each pixel as a number from 1 on, 0 for the background."""
+        kinds = [1 + SHAPES.index(b.shape) * len(TEXTURES) + TEXTURES.index(b.texture) for b in self.scene.blocks]
+        found: Labels = np.array([*kinds, 0], np.uint8)[nearest_blocks(self.scene.blocks, PIXELS)]
+        return found
 
     def boxes(self) -> tuple[tuple[str, tuple[int, int, int, int]], ...]:
         """Return each block's words with the box `(x, y, width, height)` of its visible part, in pixels."""

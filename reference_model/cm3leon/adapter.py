@@ -1,0 +1,241 @@
+"""CM3leon as a model of evalkit: `-m cm3leon`, every job, answers that depend on nothing but the request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+from cm3leon.checkpoints import Checkpoint
+from cm3leon.decoding import Sampling, mixture
+from cm3leon.documents import Document, ids_of
+from cm3leon.generate import Generator, Prompt
+from cm3leon.places import place_table
+from cm3leon.prompts import Reader, Unanswerable
+from cm3leon.retrieval import DocumentStore, Embedder
+from evalkit.images import Pixels, image_of
+from evalkit.types import IMAGE_JOBS, Answer, Failure, Generation, Job, JsonScalar, Request, Text
+
+CODE = 1
+"""Version of what turns a request into an answer: raised when an answer would change."""
+JOBS: tuple[Job, ...] = (
+    "text-to-image",
+    "text-guided-editing",
+    "structure-to-image",
+    "object-to-image",
+    "segmentation-to-image",
+    "captioning",
+    "vqa",
+)
+LONGEST_WORDS: dict[Job, int] = {"captioning": 96, "vqa": 24}
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where a request says nothing."""
+
+    guidance: Mapping[Job, float]
+    image_guidance: float = 1.5
+    temperature: float = 1.0
+    top_p: float = 0.95
+    mode: str = "top-p"
+    """`top-p`, `cd`, `cd-k`, or `mixture`: half of the candidates each by top-p and cd-k."""
+    alpha: float = 0.1
+    k: int = 2
+    documents: int = 0
+    """Retrieved documents before a wish for a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """One candidate for one request's answer."""
+
+    position: int
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Cm3leon:
+    """Answers requests with one checkpoint; `digest` is that of its files."""
+
+    name: str
+    checkpoint: Checkpoint
+    digest: str
+    defaults: Defaults
+    documents: DocumentStore | None = None
+    embedder: Embedder | None = None
+    _generator: Generator = field(init=False, repr=False)
+    _reader: Reader = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        vocabulary = self.checkpoint.vocabulary
+        table = place_table(vocabulary, self.checkpoint.config.image.grid**2)
+        generator = Generator(self.checkpoint.transformer, table, vocabulary.codes, vocabulary.marks.span_end)
+        object.__setattr__(self, "_generator", generator)
+        object.__setattr__(self, "_reader", Reader(self.checkpoint.config.image.pixels, self._coded))
+
+    @property
+    def identity(self) -> Mapping[str, JsonScalar]:
+        """The digests of weights and documents, the code's version, the precision and the settings."""
+        d = self.defaults
+        return {
+            "model": self.checkpoint.config.name,
+            "code": CODE,
+            "weights": self.digest,
+            "documents": self.documents.digest if self.documents is not None and d.documents else None,
+            "retrieved": d.documents,
+            "precision": str(self.checkpoint.transformer.head.dtype),
+            "sampling": f"{d.mode} temperature {d.temperature} top_p {d.top_p} alpha {d.alpha} k {d.k}",
+            "guidance": f"{sorted(d.guidance.items())} image {d.image_guidance}",
+            "torch": torch.__version__,
+        }
+
+    @property
+    def capabilities(self) -> frozenset[Job]:
+        """Every job."""
+        return frozenset(JOBS)
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        """Yield each request's position and answer; a `Failure` where a request cannot be read."""
+        drawn: list[_Wish] = []
+        said: dict[int, list[_Wish]] = {}
+        for position, request in enumerate(requests):
+            try:
+                wishes = self._wishes(position, request)
+            except Unanswerable as error:
+                yield position, Failure("malformed", str(error))
+                continue
+            if request.job in IMAGE_JOBS:
+                drawn += wishes
+            else:
+                said.setdefault(request.max_tokens or LONGEST_WORDS[request.job], []).extend(wishes)
+        yield from self._pictures(requests, drawn)
+        for longest, wishes in said.items():
+            yield from self._words(wishes, longest)
+
+    def _wishes(self, position: int, request: Request) -> list[_Wish]:
+        """Return the candidates of one request."""
+        _require_known(request)
+        found = self._found(request)
+        documents = self._reader.documents(request, found)
+        weights = self._weights(request)
+        streams, weights = _needed(documents, weights)
+        prompts = [tuple(ids_of(document, self.checkpoint.vocabulary)) for document in streams]
+        samplings = self._samplings(request)
+        seeds = random.Random(request.seed)
+        context = self.checkpoint.transformer.config.context
+        new = self._new(request)
+        if max(map(len, prompts)) + new + 32 > context:
+            raise Unanswerable(
+                f"sample {request.sample_id} of {request.task} takes {max(map(len, prompts))} tokens; this model reads "
+                f"{context - new - 32}"
+            )
+        return [
+            _Wish(position, Prompt(tuple(prompts), weights, sampling, seeds.getrandbits(62))) for sampling in samplings
+        ]
+
+    def _new(self, request: Request) -> int:
+        if request.job in IMAGE_JOBS:
+            return self.checkpoint.config.image.grid**2
+        return request.max_tokens or LONGEST_WORDS[request.job]
+
+    def _found(self, request: Request) -> list[tuple[str, tuple[int, ...]]]:
+        """Return the retrieved documents of a wish, the best one nearest to it."""
+        count = self.defaults.documents
+        if request.job != "text-to-image" or not count or self.documents is None or self.embedder is None:
+            return []
+        words = " ".join(part.text for part in request.parts if isinstance(part, Text))
+        if not words.strip():
+            return []
+        (numbers,) = self.documents.retrieve(self.embedder.texts([words]), count)
+        return [self.documents.document(number) for number in reversed(numbers)]
+
+    def _weights(self, request: Request) -> tuple[float, ...]:
+        text = self.defaults.guidance.get(request.job, 1.0) if request.guidance is None else request.guidance
+        if request.job != "text-guided-editing":
+            return (text,)
+        picture = self.defaults.image_guidance if request.image_guidance is None else request.image_guidance
+        return picture, text
+
+    def _samplings(self, request: Request) -> list[Sampling]:
+        d = self.defaults
+        temperature = d.temperature if request.temperature is None else request.temperature
+        top_p = d.top_p if request.top_p is None else request.top_p
+        if request.job not in IMAGE_JOBS:
+            if request.temperature is None:
+                return [Sampling("greedy")]
+            return [Sampling("top-p", temperature, top_p)]
+        nucleus = Sampling("top-p", temperature, top_p)
+        contrast = Sampling("cd-k", temperature, alpha=d.alpha, k=d.k)
+        if d.mode == "mixture":
+            return list(mixture(nucleus, contrast, request.best_of))
+        one = {"top-p": nucleus, "cd-k": contrast, "cd": replace(contrast, mode="cd", k=1)}[d.mode]
+        return [one] * request.best_of
+
+    def _pictures(self, requests: Sequence[Request], wishes: Sequence[_Wish]) -> Iterator[tuple[int, Answer]]:
+        waiting: dict[int, int] = {}
+        made: dict[int, dict[int, Pixels]] = {}
+        for wish in wishes:
+            waiting[wish.position] = waiting.get(wish.position, 0) + 1
+        for number, codes in self._generator.pictures([wish.prompt for wish in wishes]):
+            position = wishes[number].position
+            made.setdefault(position, {})[number] = self._decoded(codes)
+            if len(made[position]) == waiting[position]:
+                candidates = [picture for _, picture in sorted(made.pop(position).items())]
+                request = requests[position]
+                yield position, Generation((image_of(_sized(self._best(request, candidates), request)),))
+
+    def _best(self, request: Request, candidates: Sequence[Pixels]) -> Pixels:
+        """Return the candidate whose vector is nearest to the words; the first of one, or of equals."""
+        words = " ".join(part.text for part in request.parts if isinstance(part, Text))
+        if len(candidates) == 1 or self.embedder is None or not words.strip():
+            return candidates[0]
+        scores = self.embedder.pictures(candidates) @ self.embedder.texts([words])[0]
+        return candidates[int(np.argmax(scores))]
+
+    def _words(self, wishes: Sequence[_Wish], longest: int) -> Iterator[tuple[int, Answer]]:
+        for number, ids, ended in self._generator.words([wish.prompt for wish in wishes], longest):
+            text = self.checkpoint.vocabulary.decode(ids).strip()
+            yield wishes[number].position, Generation((Text(text),), "stop" if ended else "length")
+
+    @torch.inference_mode()
+    def _coded(self, picture: Pixels) -> list[int]:
+        x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        codes: list[int] = self.checkpoint.image_tokenizer.encode(x)[0].tolist()
+        return codes
+
+    @torch.inference_mode()
+    def _decoded(self, codes: Sequence[int]) -> Pixels:
+        # one at a time, so that no picture depends on another
+        y = self.checkpoint.image_tokenizer.decode(torch.tensor([list(codes)]))[0]
+        return ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+
+def _needed(
+    documents: tuple[Document, ...], weights: tuple[float, ...]
+) -> tuple[tuple[Document, ...], tuple[float, ...]]:
+    """Return the streams that count: guidance of weight 1 needs none to be against."""
+    if len(documents) == 1 or all(weight == 1 for weight in weights):
+        return documents[:1], ()
+    return documents, weights
+
+
+def _require_known(request: Request) -> None:
+    for name in ("steps", "extra", "stop"):
+        if getattr(request, name):
+            raise Unanswerable(f"{name}={getattr(request, name)!r} means nothing to this model; leave it out")
+    if request.best_of > 1 and request.job not in IMAGE_JOBS:
+        raise Unanswerable(f"best_of={request.best_of} is for pictures; leave it out for {request.job}")
+    if (request.width or request.height) != (request.height or request.width):
+        raise Unanswerable(f"this model draws squares, not {request.width} x {request.height}; ask for another size")
+
+
+def _sized(picture: Pixels, request: Request) -> Pixels:
+    side = request.width or request.height or len(picture)
+    if side == len(picture):
+        return picture
+    return np.asarray(PillowImage.fromarray(picture).resize((side, side), PillowImage.Resampling.LANCZOS))

@@ -1,0 +1,318 @@
+"""What shapes a model: frozen configs, a table of names, and configs as JSON and back.
+
+Source of the paper's sizes: CM3leon, arXiv:2309.02591, table 3; the heads are not in the paper and are metaseq's
+generic ones, and so are the tied embeddings (metaseq, launcher/opt_baselines.py). Of the image tokenizer the paper
+gives 256 pixels, 1,024 codes a picture and 8,192 codes; the channels are taming's at that size. Chameleon's shapes are
+those of its released checkpoints (facebookresearch/chameleon, transformers' ChameleonConfig).
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTokenizerConfig:
+    """Shape of a VQ image tokenizer.
+
+    A picture `(3, pixels, pixels)` becomes `grid * grid` codes, one for each square of `pixels / grid` pixels.
+    """
+
+    pixels: int
+    """Side of the pictures."""
+    codes: int
+    """Size of the codebook."""
+    code_channels: int
+    """Length of a code's vector."""
+    channels: int
+    """Channels at full resolution."""
+    multipliers: tuple[int, ...]
+    """Channels of each level as multiples of `channels`; the resolution halves from each level to the next."""
+    blocks: int
+    """Residual blocks a level in the encoder; the decoder has one more."""
+    latent_channels: int
+    patch: int = 1
+    """Side of the squares of pixels that are folded into channels before the first convolution: 1 is none."""
+    levels: tuple[int, ...] = ()
+    """Levels of each code channel where the codebook is the lattice of all their combinations; empty where the
+    codebook is learnt."""
+
+    @property
+    def down(self) -> int:
+        """Pixels a code, each way: 8 for f8."""
+        return self.patch << (len(self.multipliers) - 1)
+
+    @property
+    def grid(self) -> int:
+        """Codes a row, and rows."""
+        return self.pixels // self.down
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """Shape of a decoder-only transformer.
+
+    CM3leon is OPT-like: learned positions, LayerNorm without weights, ReLU, no bias. Chameleon is Llama-like: rotary
+    positions, RMSNorm, SwiGLU, and a LayerNorm over each head's queries and keys.
+    """
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    """Width inside the MLP."""
+    context: int
+    """Longest sequence in tokens."""
+    kv_heads: int | None = None
+    """Heads of keys and values; None is as many as `heads`."""
+    norm: Literal["layer-norm", "rms-norm"] = "layer-norm"
+    position: Literal["learned", "rotary"] = "learned"
+    mlp: Literal["relu", "swiglu"] = "relu"
+    qk_norm: bool = False
+    qk_norm_groups: int = 1
+    """Parts that the original checkpoint was split into, each with its own weights for queries and keys."""
+    swin_norm: bool = False
+    """Norms after attention and MLP instead of before them (Chameleon-30B)."""
+    norm_eps: float = 1e-5
+    rope_theta: float = 10_000.0
+    tied: bool = False
+    """Whether the head is the embedding."""
+    segments: int = 0
+    """Learned marks of how many breaks stand before a token; 0 is none."""
+    image_cells: int = 0
+    """Learned places in a picture's grid, one for each of its codes. Positions then count from the last mark or the
+    picture's start instead of the sequence's start; 0 is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Shape of a whole model."""
+
+    name: str
+    image: ImageTokenizerConfig
+    transformer: TransformerConfig
+    licence: str = "Apache-2.0"
+    """What the weights may be used for: to be named before any are fetched."""
+    source: str = ""
+    """Where the weights come from; empty where they are trained here."""
+
+
+BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
+    pixels=64,
+    codes=4096,
+    code_channels=6,
+    channels=96,
+    multipliers=(1, 1),
+    blocks=1,
+    latent_channels=64,
+    patch=4,
+    levels=(4, 4, 4, 4, 4, 4),
+)
+
+BLOCKSWORLD_TRANSFORMER = TransformerConfig(
+    vocabulary=0,  # the tokenizer's size, once it is trained
+    width=320,
+    layers=6,
+    heads=10,
+    hidden=1280,
+    context=512,
+    tied=True,
+    segments=12,
+    image_cells=64,
+)
+
+CM3LEON_IMAGE = ImageTokenizerConfig(
+    pixels=256, codes=8192, code_channels=256, channels=128, multipliers=(1, 1, 2, 4), blocks=2, latent_channels=256
+)
+CHAMELEON_IMAGE = ImageTokenizerConfig(
+    pixels=512, codes=8192, code_channels=256, channels=128, multipliers=(1, 1, 2, 2, 4), blocks=2, latent_channels=256
+)
+
+CHAMELEON_LICENCE = (
+    "Chameleon Research License (Meta): non-commercial research only; its section 3.2 forbids to enable what Meta "
+    "disabled, and Meta released the weights with the drawing of pictures disabled"
+)
+ANOLE_LICENCE = (
+    "Chameleon Research License (Meta), of which Anole's weights are a derivative, whatever a copy of them is tagged: "
+    "non-commercial research only; its section 3.2 forbids to enable what Meta disabled, the drawing of pictures"
+)
+
+
+def _cm3leon(name: str, layers: int, width: int, heads: int) -> Config:
+    transformer = TransformerConfig(
+        vocabulary=65_536,
+        width=width,
+        layers=layers,
+        heads=heads,
+        hidden=4 * width,
+        context=4096,
+        tied=True,
+    )
+    return Config(name, CM3LEON_IMAGE, transformer, source="none: no weights of CM3leon were ever released")
+
+
+_CHAMELEON_7B = TransformerConfig(
+    vocabulary=65_536,
+    width=4096,
+    layers=32,
+    heads=32,
+    kv_heads=32,
+    hidden=11_008,
+    context=4096,
+    norm="rms-norm",
+    position="rotary",
+    mlp="swiglu",
+    qk_norm=True,
+)
+_CHAMELEON_30B = TransformerConfig(
+    vocabulary=65_536,
+    width=8192,
+    layers=48,
+    heads=64,
+    kv_heads=8,
+    hidden=22_016,
+    context=4096,
+    norm="rms-norm",
+    position="rotary",
+    mlp="swiglu",
+    qk_norm=True,
+    qk_norm_groups=4,
+    swin_norm=True,
+)
+_CHAMELEON_SOURCE = "https://ai.meta.com/resources/models-and-libraries/chameleon-downloads"
+
+CONFIGS: Mapping[str, Config] = types.MappingProxyType(
+    {
+        config.name: config
+        for config in (
+            _cm3leon("350m", layers=24, width=1024, heads=16),
+            _cm3leon("760m", layers=24, width=1536, heads=16),
+            _cm3leon("7b", layers=32, width=4096, heads=32),
+            Config(
+                "chameleon-7b",
+                CHAMELEON_IMAGE,
+                _CHAMELEON_7B,
+                CHAMELEON_LICENCE,
+                f"{_CHAMELEON_SOURCE} or https://huggingface.co/facebook/chameleon-7b",
+            ),
+            Config(
+                "chameleon-30b",
+                CHAMELEON_IMAGE,
+                _CHAMELEON_30B,
+                CHAMELEON_LICENCE,
+                f"{_CHAMELEON_SOURCE} or https://huggingface.co/facebook/chameleon-30b",
+            ),
+            Config(
+                "anole-7b",
+                CHAMELEON_IMAGE,
+                _CHAMELEON_7B,
+                ANOLE_LICENCE,
+                "https://huggingface.co/GAIR/Anole-7b-v0.1, or https://huggingface.co/leloy/Anole-7b-v0.1-hf with "
+                "https://huggingface.co/leloy/Anole-7b-v0.1-vqvae-hf",
+            ),
+        )
+    }
+)
+"""Every shape that has a name."""
+
+
+def config_json(config: Config) -> dict[str, object]:
+    """Return a config as JSON holds it; `config_of` reads it back."""
+    return asdict(config)
+
+
+def config_of(value: object) -> Config:
+    """Return the config that parsed JSON holds.
+
+    Raises:
+        ValueError: a field is missing, unknown, of another type or impossible; the message names it.
+    """
+    config: Config = _parsed(Config, value, "")
+    _check_image(config.image)
+    _check_transformer(config.transformer)
+    return config
+
+
+_LARGEST = 2**24
+_MOST_LAYERS = 1024
+"""Bounds that no damaged number may pass: beyond them a model could not even be laid out."""
+
+
+def _parsed(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401  (the kind says what is returned)
+    """Return `value`, of parsed JSON, as a `kind`: nothing is converted but a list to a tuple and an int to a float."""
+    if is_dataclass(kind):
+        return _parsed_fields(kind, value, where)
+    choices = get_args(kind)
+    if get_origin(kind) is Literal:
+        if value in choices and isinstance(value, str):
+            return value
+        raise ValueError(f"{where} is {value!r}, not one of {', '.join(map(repr, choices))}")
+    if get_origin(kind) is types.UnionType:
+        return None if value is None else _parsed(choices[0], value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{where} is {value!r}, not a list")
+        return tuple(_parsed(choices[0], part, f"{where}[{i}]") for i, part in enumerate(value))
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):  # type: ignore[arg-type]
+        raise ValueError(f"{where} is {value!r}, not {'a number' if kind is float else f'of type {kind.__name__}'}")
+    return value
+
+
+def _parsed_fields(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401
+    if not isinstance(value, dict):
+        raise ValueError(f"{where or 'the config'} is {value!r}, not an object")
+    lead = f"{where}." if where else ""
+    known = {field.name: field for field in fields(kind)}
+    unknown = [f"{lead}{name}" for name in value if name not in known]
+    missing = [f"{lead}{name}" for name, field in known.items() if field.default is MISSING and name not in value]
+    if unknown or missing:
+        faults = [f"{what} {', '.join(names)}" for what, names in (("unknown", unknown), ("missing", missing)) if names]
+        raise ValueError(f"fields are wrong: {'; '.join(faults)}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _parsed(hints[name], part, f"{lead}{name}") for name, part in value.items()})
+
+
+def _check_range(where: str, name: str, value: int, largest: int, least: int = 1) -> None:
+    if not least <= value <= largest:
+        raise ValueError(f"{where}.{name} is {value}; it must lie between {least} and {largest}")
+
+
+def _check_image(image: ImageTokenizerConfig) -> None:
+    for name in ("pixels", "codes", "code_channels", "channels", "latent_channels"):
+        _check_range("image", name, getattr(image, name), _LARGEST)
+    for name, value in (("multipliers", len(image.multipliers)), ("blocks", image.blocks), ("patch", image.patch)):
+        _check_range("image", name, value, 64)
+    for i, factor in enumerate(image.multipliers):
+        _check_range("image", f"multipliers[{i}]", factor, 1024)
+    for i, count in enumerate(image.levels):
+        _check_range("image", f"levels[{i}]", count, image.codes, least=2)
+    if image.levels and (len(image.levels), math.prod(image.levels)) != (image.code_channels, image.codes):
+        raise ValueError(f"image.levels is {image.levels}, which makes no {image.codes} codes of {image.code_channels}")
+    if image.pixels % image.down:
+        raise ValueError(f"image.pixels is {image.pixels}, which {image.down} pixels a code do not divide")
+    if image.channels % 32:
+        raise ValueError(f"image.channels is {image.channels}, not a multiple of the 32 groups of each norm")
+
+
+def _check_transformer(transformer: TransformerConfig) -> None:
+    for name in ("vocabulary", "width", "heads", "hidden", "context", "qk_norm_groups"):
+        _check_range("transformer", name, getattr(transformer, name), _LARGEST)
+    _check_range("transformer", "layers", transformer.layers, _MOST_LAYERS)
+    _check_range("transformer", "kv_heads", transformer.kv_heads or transformer.heads, transformer.heads)
+    for name in ("segments", "image_cells"):
+        _check_range("transformer", name, getattr(transformer, name), _LARGEST, least=0)
+    for whole, part in (("width", "heads"), ("heads", "kv_heads"), ("heads", "qk_norm_groups")):
+        many, few = getattr(transformer, whole), getattr(transformer, part) or transformer.heads
+        if many % few:
+            raise ValueError(f"transformer.{whole} is {many}, which transformer.{part} {few} does not divide")
+    if transformer.position == "rotary" and transformer.width // transformer.heads % 2:
+        raise ValueError("transformer.width gives each head an odd number of channels, which cannot be turned in pairs")
+    if transformer.norm_eps <= 0 or transformer.rope_theta <= 0:
+        raise ValueError("transformer.norm_eps and transformer.rope_theta must be above 0")

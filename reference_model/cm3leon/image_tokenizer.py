@@ -1,0 +1,276 @@
+"""Pictures as codes: a convolutional VQ autoencoder (taming-style).
+
+Module names are those of taming-transformers' VQModel, which `vqgan.ckpt` of Chameleon holds and transformers'
+ChameleonVQVAE keeps, so that published weights load with every key matched.
+
+Source: Esser et al. 2021, arXiv:2012.09841; van den Oord et al. 2017, arXiv:1711.00937.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from cm3leon.config import ImageTokenizerConfig
+
+GROUPS = 32
+
+NO_DECODER = (
+    "this image tokenizer turns pictures into codes, not codes into pictures: its weights came without a decoder, "
+    "which transformers' conversion of Chameleon leaves out; load them with tokenizer/vqgan.ckpt of Meta's download, "
+    "or with https://huggingface.co/leloy/Anole-7b-v0.1-vqvae-hf, beside them"
+)
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(GROUPS, channels, eps=1e-6)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut: `(B, C_in, H, W)` to `(B, C_out, H, W)`."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.norm1 = _norm(c_in)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2 = _norm(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.nin_shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return h + (x if self.nin_shortcut is None else self.nin_shortcut(x))
+
+
+class AttentionBlock(nn.Module):
+    """Attention of one head among all places of `(B, C, H, W)`."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = _norm(channels)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output."""
+        h = self.norm(x)
+        q, k, v = (rearrange(part(h), "b c h w -> b 1 (h w) c") for part in (self.q, self.k, self.v))
+        a = F.scaled_dot_product_attention(q, k, v)  # (B, 1, H W, C)
+        return x + self.proj_out(rearrange(a, "b 1 (h w) c -> b c h w", h=x.shape[2]))
+
+
+class Downsample(nn.Module):
+    """Half the resolution: padded on the right and below alone."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, C, H / 2, W / 2)`."""
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Twice the resolution: each pixel repeated, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, C, 2 H, 2 W)`."""
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Middle(nn.Module):
+    """What stands at the lowest resolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block_1 = ResidualBlock(channels, channels)
+        self.attn_1 = AttentionBlock(channels)
+        self.block_2 = ResidualBlock(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a tensor of the same shape."""
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Level(nn.Module):
+    """The blocks of one resolution; `downsample` or `upsample` leads to the next."""
+
+    def __init__(self, c_in: int, c_out: int, blocks: int) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(ResidualBlock(c_in if i == 0 else c_out, c_out) for i in range(blocks))
+        # taming keeps a list of attentions a level; none of the published configs has any there
+        self.attn = nn.ModuleList()
+        self.downsample: Downsample | None = None
+        self.upsample: Upsample | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the level's output at the resolution that it leads to."""
+        for block in self.block:
+            x = block(x)
+        for change in (self.downsample, self.upsample):
+            x = x if change is None else change(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """Pictures `(B, 3, H, W)` to latents `(B, latent_channels, H / down, W / down)`."""
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.multipliers]
+        self.patch = config.patch
+        self.conv_in = nn.Conv2d(3 * config.patch**2, config.channels, 3, padding=1)
+        starts = [config.channels, *widths[:-1]]
+        self.down = nn.ModuleList(Level(a, b, config.blocks) for a, b in zip(starts, widths, strict=True))
+        for level, width in zip(list(self.down)[:-1], widths, strict=False):
+            level.downsample = Downsample(width)
+        self.mid = Middle(widths[-1])
+        self.norm_out = _norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the latents of pictures in [-1, 1]."""
+        x = self.conv_in(F.pixel_unshuffle(x, self.patch))
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """Latents `(B, latent_channels, h, w)` to pictures `(B, 3, h * down, w * down)`, about in [-1, 1]."""
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        widths = [config.channels * m for m in config.multipliers]
+        self.patch = config.patch
+        self.conv_in = nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1])
+        starts = [*widths[1:], widths[-1]]
+        self.up = nn.ModuleList(Level(a, b, config.blocks + 1) for a, b in zip(starts, widths, strict=True))
+        for level, width in zip(list(self.up)[1:], widths[1:], strict=True):
+            level.upsample = Upsample(width)
+        self.norm_out = _norm(config.channels * config.multipliers[0])
+        self.conv_out = nn.Conv2d(config.channels * config.multipliers[0], 3 * config.patch**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the pictures of latents."""
+        return self.drawn(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what pictures are drawn from, `(B, channels, H / patch, W / patch)`."""
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        return F.silu(self.norm_out(x))
+
+    def drawn(self, features: Tensor) -> Tensor:
+        """Return the pictures of features."""
+        return F.pixel_shuffle(self.conv_out(features), self.patch)
+
+
+class Codebook(nn.Module):
+    """The vectors `(codes, code_channels)` that latents are rounded to: learnt ones, or a fixed lattice.
+
+    On a lattice each channel has a few levels, evenly spaced from -1 to 1, and every combination is a code, so that
+    none can fall out of use and no channel can be given up.
+
+    Source of the lattice: finite scalar quantisation, Mentzer et al. 2023, arXiv:2309.15505.
+    """
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        self.levels = config.levels
+        self.embedding = nn.Embedding(config.codes, config.code_channels)
+        nn.init.uniform_(self.embedding.weight, -1 / config.codes, 1 / config.codes)
+        if self.levels:
+            if len(self.levels) != config.code_channels or math.prod(self.levels) != config.codes:
+                raise ValueError(f"levels {self.levels} do not make {config.codes} codes of {config.code_channels}")
+            axes = [torch.linspace(-1, 1, count) for count in self.levels]
+            self.embedding.weight = nn.Parameter(torch.cartesian_prod(*axes), requires_grad=False)
+
+    def bounded(self, latents: Tensor) -> Tensor:
+        """Return latents `(B, C, h, w)` within half a step of the lattice, as they are where codes are learnt."""
+        if not self.levels:
+            return latents
+        reach = torch.tensor([1 + 0.9 / (count - 1) for count in self.levels], device=latents.device)
+        return latents.float().tanh() * reach[:, None, None]
+
+    def nearest(self, latents: Tensor) -> Tensor:
+        """Return the ids `(B, h * w)`, row by row, of the codes nearest to latents `(B, code_channels, h, w)`."""
+        flat = rearrange(latents, "b c h w -> b (h w) c").float()
+        if self.levels:
+            ids = flat.new_zeros(flat.shape[:2], dtype=torch.long)
+            for channel, count in enumerate(self.levels):
+                level = ((flat[..., channel] + 1) * ((count - 1) / 2)).round().clamp(0, count - 1)
+                ids = ids * count + level.long()
+            return ids
+        book = self.embedding.weight.float()
+        # |z - e|^2 without |z|^2, which is the same for every code
+        return (book.square().sum(1) - 2 * flat @ book.T).argmin(2)
+
+
+class ImageTokenizer(nn.Module):
+    """Pictures in [-1, 1] to codes and back; without a decoder, only to codes."""
+
+    def __init__(self, config: ImageTokenizerConfig, draws: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config) if draws else None
+        self.quantize = Codebook(config)
+        self.quant_conv = nn.Conv2d(config.latent_channels, config.code_channels, 1)
+        self.post_quant_conv = nn.Conv2d(config.code_channels, config.latent_channels, 1)
+
+    def latents(self, pictures: Tensor) -> Tensor:
+        """Return `(B, code_channels, grid, grid)` for pictures `(B, 3, pixels, pixels)`."""
+        return self.quantize.bounded(self.quant_conv(self.encoder(pictures)))
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return the codes `(B, grid * grid)` of pictures `(B, 3, pixels, pixels)` in [-1, 1], row by row.
+
+        Raises:
+            ValueError: the pictures have another shape.
+        """
+        wanted = (3, self.config.pixels, self.config.pixels)
+        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != wanted:
+            raise ValueError(f"pictures of shape {tuple(pictures.shape)} do not fit; resize them to (B, {wanted})")
+        return self.quantize.nearest(self.latents(pictures))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the pictures `(B, 3, pixels, pixels)`, clipped to [-1, 1], of codes `(B, grid * grid)`.
+
+        Raises:
+            ValueError: there are too few or too many codes, one is out of range, or there is no decoder.
+        """
+        grid = self.config.grid
+        if codes.ndim != 2 or codes.shape[1] != grid * grid:
+            raise ValueError(f"{tuple(codes.shape)} codes do not make a picture; {grid * grid} are needed")
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.config.codes:
+            raise ValueError(
+                f"a code lies outside 0 to {self.config.codes - 1}: {int(codes.min())}, {int(codes.max())}"
+            )
+        vectors = rearrange(self.quantize.embedding(codes), "b (h w) c -> b c h w", h=grid)
+        return self.reconstruct(vectors).clamp(-1, 1)
+
+    def reconstruct(self, vectors: Tensor) -> Tensor:
+        """Return the pictures of code vectors `(B, code_channels, grid, grid)`, not clipped.
+
+        Raises:
+            ValueError: there is no decoder.
+        """
+        if self.decoder is None:
+            raise ValueError(NO_DECODER)
+        return self.decoder(self.post_quant_conv(vectors))

@@ -1,0 +1,73 @@
+"""Where each token of a document stands: the same whether it is found for a whole document or token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cm3leon.vocab import Vocabulary
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTable:
+    """What `(N, T)` ids mean for their places; `kinds` `(vocabulary,)` is 0 for text, 1 for codes, 2 for marks."""
+
+    kinds: npt.NDArray[np.int8]
+    pad: int
+    break_: int
+    cells: int
+    """Codes a picture."""
+
+    def of(self, ids: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return offset, segment and cell, `(N, T)` each, of rows of ids.
+
+        `offset` counts from the last mark, 0 within pictures; `segment` counts the breaks before; `cell` is 1 + the
+        place in a picture's grid, 0 outside.
+        """
+        steps = np.arange(ids.shape[1])
+        kinds = self.kinds[ids]
+        code = kinds == 1
+        starts = code & ~np.pad(code, ((0, 0), (1, 0)))[:, :-1]
+        since_start = steps - np.maximum.accumulate(np.where(starts, steps, 0), axis=1)
+        since_mark = steps - np.maximum.accumulate(np.where(kinds != 0, steps, 0), axis=1)
+        breaks = np.cumsum(ids == self.break_, axis=1) - (ids == self.break_)
+        return since_mark, breaks, np.where(code, since_start % self.cells + 1, 0)
+
+
+def place_table(vocabulary: Vocabulary, cells: int) -> PlaceTable:
+    """Return the table of a vocabulary whose pictures have `cells` codes."""
+    kinds = np.zeros(vocabulary.size, np.int8)
+    marks = vocabulary.marks
+    kinds[list(vocabulary.codes)] = 1
+    kinds[list(marks.all)] = 2
+    return PlaceTable(kinds, marks.pad, marks.break_, cells)
+
+
+@dataclass(slots=True)
+class Walk:
+    """The places of a document's tokens, one after the other."""
+
+    table: PlaceTable
+    _offset: int = -1
+    _segment: int = 0
+    _cell: int = 0
+
+    def next(self, token: int) -> tuple[int, int, int]:
+        """Return offset, segment and cell of the next token."""
+        kind = int(self.table.kinds[token])
+        self._offset = self._offset + 1 if kind == 0 else 0
+        self._cell = self._cell % self.table.cells + 1 if kind == 1 else 0
+        here = self._offset, self._segment, self._cell
+        self._segment += token == self.table.break_
+        return here
+
+
+def walked(table: PlaceTable, ids: Sequence[int]) -> tuple[Walk, list[tuple[int, int, int]]]:
+    """Return where a document's tokens stand, and the walk that goes on behind them."""
+    walk = Walk(table)
+    return walk, [walk.next(token) for token in ids]

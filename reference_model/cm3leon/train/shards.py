@@ -1,0 +1,124 @@
+"""Records made ready for the language stages: pictures as codes, words as they are, in files of 5,000 records.
+
+A shard is written whole or not at all, and one that is there is kept, so that this stage resumes as the others do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cm3leon.image_tokenizer import ImageTokenizer
+from cm3leon.label_maps import painted
+from cm3leon.train.records import Pixels, Record, Source, tensor_of
+
+SHARD = 5_000
+QUESTIONS = 8
+_BATCH = 250
+
+Codes = npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One record: its pictures as codes `(cells,)`, and its words."""
+
+    picture: Codes
+    edges: Codes
+    depth: Codes
+    segmentation: Codes
+    edited: Codes | None
+    instruction: str | None
+    captions: tuple[str, ...]
+    questions: tuple[tuple[str, str], ...]
+    boxes: tuple[tuple[str, tuple[int, int, int, int]], ...]
+
+
+def prepare(tokenizer: ImageTokenizer, source: Source, folder: Path, shards: int, size: int = SHARD) -> None:
+    """Write the shards 0 to `shards` - 1, of `size` records each, that `folder` lacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        if _path(folder, shard).exists():
+            continue
+        codes, words = [], []
+        end = (shard + 1) * size
+        for first in range(shard * size, end, _BATCH):
+            records = [source(number) for number in range(first, min(first + _BATCH, end))]
+            drawn = [_pictures(record) for record in records]
+            codes.append(_encoded(tokenizer, [picture for pictures, _ in drawn for picture in pictures]))
+            words += [_words(record, told) for record, (_, told) in zip(records, drawn, strict=True)]
+        path = _path(folder, shard)
+        path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in words), encoding="utf-8")
+        beside = path.with_suffix(".part.npy")
+        np.save(beside, np.concatenate(codes).reshape(size, 5, -1))
+        beside.replace(path)
+
+
+def _path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:04d}.npy"
+
+
+def _pictures(record: Record) -> tuple[list[Pixels], str | None]:
+    """Return the picture, outlines, depth, painted labels and edited picture, and the edit's instruction."""
+    whole = record.pixels()
+    edit = record.edit()
+    instruction, edited = (None, whole) if edit is None else edit
+    return [whole, record.edges(), record.depth(), painted(record.labels()), edited], instruction
+
+
+def _words(record: Record, instruction: str | None) -> dict[str, Any]:
+    return {
+        "captions": record.captions(),
+        "questions": record.questions(QUESTIONS),
+        "instruction": instruction,
+        "boxes": [[label, [x, y, x + width, y + height]] for label, (x, y, width, height) in record.boxes()],
+    }
+
+
+@torch.inference_mode()
+def _encoded(tokenizer: ImageTokenizer, pictures: Sequence[Pixels]) -> Codes:
+    x = tensor_of(list(pictures)).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        codes = tokenizer.encode(x)
+    return codes.numpy().astype(np.uint16)
+
+
+class Shards:
+    """The prepared records of a folder, by number; they start anew behind the last."""
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob("shard-????.npy"))
+        if not paths:
+            raise ValueError(f"{folder} holds no shards; run the stage `prepare` first")
+        self._codes = np.concatenate([np.load(path) for path in paths])
+        self._words: list[str] = []
+        for path in paths:
+            self._words += path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def record(self, number: int) -> Prepared:
+        """Return record `number`, modulo how many there are."""
+        place = number % len(self)
+        words = json.loads(self._words[place])
+        picture, edges, depth, segmentation, edited = self._codes[place]
+        told = words["instruction"]
+        return Prepared(
+            picture,
+            edges,
+            depth,
+            segmentation,
+            None if told is None else edited,
+            told,
+            tuple(words["captions"]),
+            tuple((question, answer) for question, answer in words["questions"]),
+            tuple((label, tuple(box)) for label, box in words["boxes"]),
+        )

@@ -1,0 +1,234 @@
+"""The stage that trains the image tokenizer: straight-through codes, a codebook of running means, dead codes reset.
+
+First the autoencoder learns alone for `warmup` steps; then the codebook starts from k-means of its latents, so that
+every code begins in use. Half of the maps that structure-guided jobs show are among the pictures.
+
+Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A.1 (running means); Dhariwal et al. 2020, arXiv:2005.00341
+(random restarts of unused codes); Esser et al. 2021, arXiv:2012.09841 (perceptual term).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from cm3leon.image_tokenizer import ImageTokenizer
+from cm3leon.label_maps import painted
+from cm3leon.train.records import Labels, Pixels, Record, Source, tensor_of
+from cm3leon.train.seer import Seer
+
+_DECAY = 0.99
+_DEAD = 0.03
+"""A code that is used less than this share of the average is put elsewhere."""
+_RESET_EVERY = 20
+_KMEANS_ROUNDS = 10
+_MAPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerRecipe:
+    """What decides the trained weights, besides the schedule."""
+
+    batch: int = 64
+    pictures: int = 40_000
+    """Different pictures, which are kept in memory once drawn."""
+    warmup: int = 300
+    """Steps before anything is rounded to codes."""
+    squared: float = 2.0
+    gradient: float = 1.0
+    inside: float = 2.0
+    """What a pixel of an object weighs more than one of the background."""
+    classes: int = 8
+    """Classes of the records' label maps."""
+    labels: float = 0.1
+    """Weight of telling each pixel's class from what a picture is drawn from."""
+    commitment: float = 0.25
+    perceptual: float = 1.0
+    """Weight of what the seer makes of the pictures, where there is one."""
+    seed: int = 0
+
+
+class TokenizerModule(nn.Module):
+    """The tokenizer with the running means of its codebook, and a head that tells each pixel's class."""
+
+    def __init__(self, tokenizer: ImageTokenizer, classes: int) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        codes, channels = tokenizer.quantize.embedding.weight.shape
+        self.counts: Tensor
+        self.sums: Tensor
+        self.register_buffer("counts", torch.zeros(codes))
+        self.register_buffer("sums", torch.zeros(codes, channels))
+        config = tokenizer.config
+        self.labels = nn.Conv2d(config.channels * config.multipliers[0], classes * config.patch**2, 1)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the pictures of code vectors, and the logits `(B, classes, H, W)` of each pixel's class."""
+        decoder = self.tokenizer.decoder
+        if decoder is None:
+            raise ValueError("an image tokenizer without a decoder cannot be trained; build it with one")
+        features = decoder.features(self.tokenizer.post_quant_conv(vectors))
+        return decoder.drawn(features), F.pixel_shuffle(self.labels(features), decoder.patch)
+
+
+class TokenizerStage:
+    """Trains an image tokenizer on the pictures and maps of records."""
+
+    def __init__(
+        self,
+        tokenizer: ImageTokenizer,
+        source: Source,
+        recipe: TokenizerRecipe,
+        seer: Seer | None = None,
+    ) -> None:
+        self._module = TokenizerModule(tokenizer, recipe.classes).to(memory_format=torch.channels_last)
+        tokenizer.quantize.embedding.weight.requires_grad_(False)
+        self._source, self._recipe = source, recipe
+        self._seer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+        if seer is not None:
+            self._seer = torch.compile(seer.eval().requires_grad_(False))
+        self._latents = torch.compile(tokenizer.latents)
+        self._reconstruct = torch.compile(self._module)
+        self._seen: tuple[Tensor, Tensor] | None = None
+        self._drawn_pictures: dict[int, tuple[Pixels, Labels, Labels]] = {}
+
+    @property
+    def module(self) -> nn.Module:
+        """The tokenizer and its running means."""
+        return self._module
+
+    def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
+        """Return one AdamW over everything but the codebook."""
+        weights = [weight for weight in self._module.parameters() if weight.requires_grad]
+        return [torch.optim.AdamW(weights, rate, betas=(0.9, 0.95), weight_decay=1e-4)]
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the step's pictures `(B, 3, H, W)` in [-1, 1], the class `(B, H, W)` of each pixel, and its kind.
+
+        The kind is -1 throughout a map, which the seer does not know.
+        """
+        numbers = range(step * self._recipe.batch, (step + 1) * self._recipe.batch)
+        drawn = [self._picture(number % self._recipe.pictures) for number in numbers]
+        kinds = torch.from_numpy(np.stack([kinds for _, _, kinds in drawn])).long()
+        kinds[[number % self._recipe.pictures // 3 % 9 < _MAPS for number in numbers]] = -1
+        labels = torch.from_numpy(np.stack([labels for _, labels, _ in drawn])).long()
+        return tensor_of([pixels for pixels, _, _ in drawn]), labels, kinds
+
+    def _picture(self, number: int) -> tuple[Pixels, Labels, Labels]:
+        if number not in self._drawn_pictures:
+            record = self._source(number)
+            self._drawn_pictures[number] = picture(record, number), record.labels(), record.kinds()
+        return self._drawn_pictures[number]
+
+    def losses(self, step: int) -> Mapping[str, Tensor]:
+        """Return absolute, squared, gradient, class, commitment and perceptual loss of the step's pictures."""
+        recipe, device = self._recipe, self._module.counts.device
+        pictures, labels, kinds = self.batch(step)
+        x = pictures.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            latents = self._latents(x)
+        latents = latents.float()
+        vectors, commitment = latents, x.new_zeros(())
+        learnt = not self._module.tokenizer.config.levels
+        if learnt and step == recipe.warmup:
+            self._start_codebook(latents.detach())
+        if step >= recipe.warmup:
+            vectors, commitment = self._rounded(latents)
+        with torch.autocast(device.type, torch.bfloat16):
+            y, classes = self._reconstruct(vectors)
+        parts = self._compared(x, y.float(), classes.float(), labels.to(device), commitment * learnt)
+        return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds.to(device), parts)
+
+    def _seen_alike(
+        self,
+        seer: Callable[[Tensor], tuple[Tensor, Tensor]],
+        x: Tensor,
+        y: Tensor,
+        kinds: Tensor,
+        parts: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Return the losses with the seer's: how it tells the pixels of `y`, and how its features differ."""
+        known = kinds[:, 0, 0] >= 0
+        with torch.autocast(x.device.type, torch.bfloat16):
+            with torch.no_grad():
+                wanted, _ = seer(x)
+            features, logits = seer(y)
+        told = F.cross_entropy(logits.float()[known], kinds[known])
+        apart = (features.float() - wanted.float())[known].square().mean()
+        loss = parts["loss"] + self._recipe.perceptual * (told + 0.1 * apart)
+        return {**parts, "loss": loss, "seen": told, "apart": apart}
+
+    def _compared(self, x: Tensor, y: Tensor, classes: Tensor, labels: Tensor, commitment: Tensor) -> dict[str, Tensor]:
+        recipe = self._recipe
+        weight = (1 + recipe.inside * (labels > 0))[:, None]
+        absolute, squared = ((y - x).abs() * weight).mean(), ((y - x).square() * weight).mean()
+        gradient = sum(((y - x).diff(dim=axis).abs().mean() for axis in (2, 3)), x.new_zeros(()))
+        told = (F.cross_entropy(classes, labels, reduction="none") * weight[:, 0]).mean()
+        loss = absolute + recipe.squared * squared + recipe.gradient * gradient + recipe.commitment * commitment
+        parts = {"absolute": absolute, "gradient": gradient, "labels": told, "commitment": commitment}
+        loss = loss + recipe.labels * told
+        return {"loss": loss, **parts}
+
+    def _rounded(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the code vectors with the latents' gradient, and how far the latents are from them."""
+        quantize = self._module.tokenizer.quantize
+        with torch.no_grad():
+            ids = quantize.nearest(latents).reshape(-1)
+        if not quantize.levels:
+            self._seen = (rearrange(latents.detach(), "b c h w -> (b h w) c"), ids)
+        grid = latents.shape[2]
+        vectors = rearrange(quantize.embedding.weight[ids], "(b h w) c -> b c h w", h=grid, w=grid)
+        return latents + (vectors - latents).detach(), F.mse_loss(latents, vectors)
+
+    @torch.no_grad()
+    def after(self, step: int) -> None:
+        """Move each code towards the mean of what was rounded to it, and dead codes to latents of this batch."""
+        if self._seen is None:
+            return
+        latents, ids = self._seen
+        book, counts, sums = self._module.tokenizer.quantize.embedding.weight, self._module.counts, self._module.sums
+        counts.mul_(_DECAY).add_(torch.bincount(ids, minlength=len(book)), alpha=1 - _DECAY)
+        sums.mul_(_DECAY).add_(torch.zeros_like(sums).index_add_(0, ids, latents), alpha=1 - _DECAY)
+        if step % _RESET_EVERY == 0:
+            average = len(ids) / len(book)
+            dead = counts < _DEAD * average
+            picked = latents[self._drawn(step, len(latents), int(dead.sum()))]
+            counts[dead] = 0.3 * average
+            sums[dead] = picked * 0.3 * average
+        book.copy_(sums / counts.clamp(min=1e-5)[:, None])
+
+    @torch.no_grad()
+    def _start_codebook(self, latents: Tensor) -> None:
+        flat = rearrange(latents, "b c h w -> (b h w) c")
+        quantize = self._module.tokenizer.quantize
+        book = quantize.embedding.weight
+        book.copy_(flat[self._drawn(0, len(flat), len(book))])
+        for number in range(1, _KMEANS_ROUNDS + 1):
+            ids = quantize.nearest(latents).reshape(-1)
+            counts = torch.bincount(ids, minlength=len(book)).float()
+            means = torch.zeros_like(book).index_add_(0, ids, flat) / counts.clamp(min=1)[:, None]
+            book.copy_(torch.where(counts[:, None] > 0, means, flat[self._drawn(number, len(flat), len(book))]))
+        self._module.counts.copy_(counts.clamp(min=0.5))
+        self._module.sums.copy_(book * self._module.counts[:, None])
+
+    def _drawn(self, number: int, among: int, count: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + number)
+        return torch.randint(among, (count,), generator=generator)
+
+
+def picture(record: Record, index: int) -> Pixels:
+    """Return the record's picture; one in three times its outlines, depth or painted label map instead."""
+    maps: tuple[Callable[[], Pixels], ...] = (record.edges, record.depth, partial(_painted, record))
+    turn = index // 3 % 9  # whatever the period of the source's strata, each turn meets all of them
+    return maps[turn]() if turn < len(maps) else record.pixels()
+
+
+def _painted(record: Record) -> Pixels:
+    return painted(record.labels())

@@ -1,0 +1,244 @@
+"""The decoder-only transformer that reads and writes words and picture codes alike.
+
+One file for CM3leon (learned positions, LayerNorm without weights, ReLU) and for Chameleon (rotary positions, RMSNorm,
+SwiGLU, normalised queries and keys): the config's switches choose. Every linear map is without bias.
+
+Shapes: B sequences, T tokens, D width, H heads of N channels, K heads of keys, S length of the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cm3leon.config import TransformerConfig
+
+INIT_STD = 0.006
+"""CM3leon, section 2.3; truncated at three deviations, the outputs of each residual branch starting at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each token stands, `(B, T)` each.
+
+    `index` counts from the sequence's start. `offset` counts from the last mark or picture's start, `segment` the
+    breaks before it, and `cell` is 1 + the place in the picture's grid for picture codes, else 0.
+    """
+
+    index: Tensor
+    offset: Tensor
+    segment: Tensor
+    cell: Tensor
+
+
+class Norm(nn.Module):
+    """LayerNorm without weights, or RMSNorm with: over the last axis."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.width, self.eps = config.width, config.norm_eps
+        self.weight = nn.Parameter(torch.ones(config.width)) if config.norm == "rms-norm" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normed tensor."""
+        if self.weight is None:
+            return F.layer_norm(x, (self.width,), eps=self.eps)
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+class HeadNorm(nn.Module):
+    """LayerNorm over each head's channels, with weights `(H, N)` of its own for each head."""
+
+    def __init__(self, heads: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(heads, channels))
+        self.bias = nn.Parameter(torch.zeros(heads, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, T, H, N)` normed."""
+        # Chameleon's config sets eps for its other norms only
+        return F.layer_norm(x, x.shape[-1:], None, None, 1e-5) * self.weight + self.bias
+
+
+class KeyValues:
+    """Keys and values `(B, K, S, N)` of one layer, of a fixed length S so that no shape ever changes."""
+
+    __slots__ = ("keys", "values")
+
+    def __init__(self, batch: int, heads: int, length: int, channels: int, like: Tensor) -> None:
+        self.keys = torch.zeros(batch, heads, length, channels, dtype=like.dtype, device=like.device)
+        self.values = torch.zeros_like(self.keys)
+
+    def put(self, keys: Tensor, values: Tensor, places: Tensor) -> None:
+        """Write `(B, K, T, N)` at `places` `(T,)`."""
+        self.keys.index_copy_(2, places, keys)
+        self.values.index_copy_(2, places, values)
+
+
+def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return `(B, T, H, N)` turned by angles `(B, T, 1, N)`, channel i paired with channel i + N / 2."""
+    left, right = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-right, left), dim=-1) * sin
+
+
+def _attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, grouped: bool) -> Tensor:
+    """Return what queries `(B, H, T, N)` read from keys and values `(B, K, S, N)`; causal where there is no bias."""
+    if bias is None and not grouped and q.requires_grad and q.device.type == "cpu":
+        # On CPUs the fused kernel's backward pass takes three times as long as plain matrix products in bfloat16.
+        length = q.shape[2]
+        mask = torch.full((length, length), -1e4, dtype=q.dtype).triu(1).expand(q.shape[0] * q.shape[1], -1, -1)
+        scale = q.shape[-1] ** -0.5
+        scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
+        return (scores.softmax(-1) @ v.flatten(0, 1)).view(q.shape)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None, enable_gqa=grouped)
+
+
+class Attention(nn.Module):
+    """Causal attention; heads of keys and values may be fewer than heads of queries."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = config.heads, config.kv_heads or config.heads
+        self.channels = config.width // config.heads
+        self.qkv_proj = nn.Linear(config.width, (self.heads + 2 * self.kv_heads) * self.channels, bias=False)
+        self.o_proj = nn.Linear(self.heads * self.channels, config.width, bias=False)
+        self.q_norm = HeadNorm(self.heads, self.channels) if config.qk_norm else None
+        self.k_norm = HeadNorm(self.kv_heads, self.channels) if config.qk_norm else None
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+    ) -> Tensor:
+        """Return the attention's output `(B, T, D)`.
+
+        `bias` `(B, 1, T, S)` is added to the scores; without it attention is causal over the T tokens alone. Keys and
+        values are written into `cache` at `at` `(T,)`, and read from all of it.
+        """
+        batch, length, _ = x.shape
+        qkv = self.qkv_proj(x).unflatten(2, (-1, self.channels))  # (B, T, H + 2 K, N)
+        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if turn is not None:
+            q, k = rotary(q, *turn), rotary(k, *turn)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, N)
+        if cache is not None:
+            cache.put(k, v, at)
+            k, v = cache.keys, cache.values
+        out = _attended(q, k, v, bias, grouped=self.kv_heads != self.heads)
+        return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+
+
+class MLP(nn.Module):
+    """Two layers with ReLU between, or SwiGLU."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gated = config.mlp == "swiglu"
+        self.up_proj = nn.Linear(config.width, config.hidden * (2 if self.gated else 1), bias=False)
+        self.down_proj = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(B, T, D)`."""
+        h = self.up_proj(x)
+        if self.gated:
+            gate, up = h.chunk(2, dim=-1)
+            return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(F.relu(h))
+
+
+class Layer(nn.Module):
+    """Attention, then MLP, each beside a residual."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.input_layernorm = Norm(config)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = Norm(config)
+        self.mlp = MLP(config)
+        self.swin = config.swin_norm
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+    ) -> Tensor:
+        """Return `(B, T, D)`."""
+        if self.swin:
+            x = x + self.input_layernorm(self.self_attn(x, turn, bias, cache, at))
+            return x + self.post_attention_layernorm(self.mlp(x))
+        x = x + self.self_attn(self.input_layernorm(x), turn, bias, cache, at)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Transformer(nn.Module):
+    """Token ids to logits."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocabulary, config.width)
+        self.embed_positions = nn.Embedding(config.context, config.width) if config.position != "rotary" else None
+        self.embed_segments = nn.Embedding(config.segments, config.width) if config.segments else None
+        self.embed_cells = nn.Embedding(config.image_cells + 1, config.width) if config.image_cells else None
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = Norm(config)
+        self.lm_head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator, std: float = INIT_STD) -> None:
+        """Draw the weights as CM3leon does; matrices that are as wide as long keep the same deviation."""
+        for name, weight in self.named_parameters():
+            if weight.ndim < 2 or name.endswith(("q_norm.weight", "k_norm.weight", "q_norm.bias", "k_norm.bias")):
+                continue
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.zero_()
+                continue
+            scale = std / 30 if "embed_positions" in name else std
+            nn.init.trunc_normal_(weight, 0.0, scale, -3 * scale, 3 * scale, generator=generator)
+
+    @property
+    def head(self) -> Tensor:
+        """The rows `(vocabulary, D)` of the head."""
+        return self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def hidden(
+        self,
+        ids: Tensor,
+        places: Places,
+        bias: Tensor | None = None,
+        caches: list[KeyValues] | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """Return the last layer's normed output `(B, T, D)` for token ids `(B, T)`."""
+        x = self.embed_tokens(ids)
+        if self.embed_positions is not None:
+            x = x + self.embed_positions(places.index if self.embed_cells is None else places.offset)
+        if self.embed_segments is not None:
+            x = x + self.embed_segments(places.segment)
+        if self.embed_cells is not None:
+            x = x + self.embed_cells(places.cell)
+        turn = self._angles(places.index, x.dtype) if self.config.position == "rotary" else None
+        steps = places.index if at is None else at
+        for number, layer in enumerate(self.layers):
+            x = layer(x, turn, bias, None if caches is None else caches[number], steps)
+        return self.norm(x)
+
+    def forward(self, ids: Tensor, places: Places) -> Tensor:
+        """Return the logits `(B, T, vocabulary)` of whole sequences `(B, T)`, each token seeing those before it."""
+        return F.linear(self.hidden(ids, places), self.head)
+
+    def caches(self, batch: int, length: int) -> list[KeyValues]:
+        """Return an empty cache for each layer."""
+        c = self.config
+        like = self.embed_tokens.weight
+        return [KeyValues(batch, c.kv_heads or c.heads, length, c.width // c.heads, like) for _ in range(c.layers)]
+
+    def _angles(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        channels = self.config.width // self.config.heads
+        steps = torch.arange(0, channels, 2, device=index.device).float() / channels
+        angles = index[..., None].float() * (1.0 / self.config.rope_theta**steps)  # (B, T, N / 2)
+        angles = torch.cat((angles, angles), dim=-1)[:, :, None]
+        return angles.cos().to(dtype), angles.sin().to(dtype)

@@ -1,0 +1,96 @@
+"""The image tokenizer: codes are the nearest vectors, pictures come back, and what does not fit is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cm3leon.config import ImageTokenizerConfig
+from cm3leon.image_tokenizer import Codebook, ImageTokenizer
+
+LEARNT = ImageTokenizerConfig(
+    pixels=16, codes=32, code_channels=4, channels=32, multipliers=(1, 2), blocks=1, latent_channels=8
+)
+LATTICE = replace(LEARNT, codes=24, code_channels=3, levels=(2, 3, 4))
+
+
+def built(config: ImageTokenizerConfig) -> ImageTokenizer:
+    torch.manual_seed(0)
+    return ImageTokenizer(config).eval()
+
+
+@pytest.mark.parametrize("config", [LEARNT, LATTICE])
+def test_a_latent_is_given_the_nearest_code(config: ImageTokenizerConfig) -> None:
+    book = Codebook(config)
+    torch.nn.init.normal_(book.embedding.weight) if not config.levels else None
+    latents = torch.randn(3, config.code_channels, 4, 4, generator=torch.Generator().manual_seed(1))
+    rows = latents.permute(0, 2, 3, 1).reshape(-1, config.code_channels)
+    brute = torch.stack([(book.embedding.weight - row).square().sum(1).argmin() for row in rows])
+    assert torch.equal(book.nearest(latents).reshape(-1), brute)
+
+
+@pytest.mark.parametrize("config", [LEARNT, LATTICE])
+def test_the_vector_of_a_code_has_that_code(config: ImageTokenizerConfig) -> None:
+    book = Codebook(config)
+    vectors = book.embedding.weight.detach().T[None, :, None]
+    assert book.nearest(vectors).tolist() == [list(range(config.codes))]
+
+
+def test_every_code_of_a_lattice_can_be_reached() -> None:
+    book = Codebook(LATTICE)
+    far = 50 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    near = 0.3 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    found = torch.cat([book.nearest(book.bounded(latents)).flatten() for latents in (far, near, 0 * near)])
+    assert set(found.tolist()) >= {code for code in range(24) if code // 4 % 3 != 1} and int(found.max()) < 24
+
+
+def test_the_lattice_is_symmetric_and_spans_minus_one_to_one() -> None:
+    weight = Codebook(LATTICE).embedding.weight
+    assert weight.amin().item() == -1 and weight.amax().item() == 1
+    assert torch.allclose(weight.mean(0), torch.zeros(3), atol=1e-6)
+    assert len({tuple(row) for row in weight.tolist()}) == 24
+
+
+def test_levels_that_do_not_make_the_codes_are_refused() -> None:
+    with pytest.raises(ValueError, match="24"):
+        Codebook(replace(LATTICE, levels=(2, 3, 3)))
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_picture_becomes_a_grid_of_codes_and_a_picture_again(patch: int) -> None:
+    config = replace(LATTICE, patch=patch)
+    tokenizer = built(config)
+    pictures = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        codes = tokenizer.encode(pictures)
+        again = tokenizer.decode(codes)
+    assert codes.shape == (2, config.grid**2) and config.grid == 16 // (2 * patch)
+    assert again.shape == pictures.shape and float(again.abs().max()) <= 1
+
+
+def test_a_code_speaks_of_its_own_row_and_column() -> None:
+    """A patch of the decoded picture changes most where its code was changed."""
+    tokenizer = built(replace(LATTICE, pixels=32))
+    codes = torch.zeros(1, 256, dtype=torch.long)
+    changed = codes.clone()
+    changed[0, 16 * 2 + 13] = 23
+    with torch.no_grad():
+        moved = (tokenizer.decode(changed) - tokenizer.decode(codes)).abs().sum(1)[0]
+    place = int(moved.argmax())
+    assert abs(place // 32 - 5) <= 3 and abs(place % 32 - 27) <= 3
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (1, 1, 16, 16), (3, 16, 16)])
+def test_pictures_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        built(LATTICE).encode(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "codes", [torch.zeros(1, 63, dtype=torch.long), torch.full((1, 64), 24), torch.full((1, 64), -1)]
+)
+def test_codes_that_make_no_picture_are_refused(codes: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"codes do not make|outside"):
+        built(LATTICE).decode(codes)

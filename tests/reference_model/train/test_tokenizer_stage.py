@@ -1,0 +1,134 @@
+"""The tokenizer's training: codes learn where latents are, none is lost, and pictures come closer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cm3leon.config import ImageTokenizerConfig
+from cm3leon.image_tokenizer import ImageTokenizer
+from cm3leon.label_maps import painted
+from cm3leon.train.loop import Schedule, train
+from cm3leon.train.records import Record, source
+from cm3leon.train.seer import Seer, SeerStage
+from cm3leon.train.shards import Shards, prepare
+from cm3leon.train.tokenizer import TokenizerRecipe, TokenizerStage, picture
+
+SOURCE = "evalkit_tasks.blocksworld.training:training_record"
+LATTICE = ImageTokenizerConfig(
+    pixels=64, codes=64, code_channels=3, channels=32, multipliers=(1, 1), blocks=1, latent_channels=8, patch=4,
+    levels=(4, 4, 4),
+)  # fmt: skip
+LEARNT = replace(LATTICE, codes=32, levels=())
+RECIPE = TokenizerRecipe(batch=8, pictures=16, warmup=2)
+
+
+@pytest.fixture(autouse=True)
+def _eager() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@pytest.mark.parametrize("config", [LATTICE, LEARNT])
+@pytest.mark.parametrize("seen", [False, True])
+def test_pictures_come_closer(config: ImageTokenizerConfig, seen: bool, tmp_path: Path) -> None:
+    stage = TokenizerStage(ImageTokenizer(config), source(SOURCE), RECIPE, Seer(22) if seen else None)
+    before = {name: float(loss.detach()) for name, loss in stage.losses(0).items()}
+    train(stage, Schedule(steps=30, rate=3e-3, warmup=3), tmp_path)
+    after = {name: float(loss.detach()) for name, loss in stage.losses(0).items()}
+    assert after["absolute"] < 0.8 * before["absolute"] and after["labels"] < before["labels"]
+    assert ("seen" in after) == seen
+
+
+def test_a_stage_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    schedule = Schedule(steps=8, rate=1e-3, warmup=2)
+
+    def fresh() -> TokenizerStage:
+        torch.manual_seed(1)
+        return TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), RECIPE)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    train(whole, schedule, tmp_path / "a")
+    train(first, schedule, tmp_path / "b", stop_at=5)
+    train(second, schedule, tmp_path / "b")
+    for (name, a), b in zip(whole.module.state_dict().items(), second.module.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_learnt_codes_are_means_of_what_is_rounded_to_them() -> None:
+    stage = TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), replace(RECIPE, warmup=0))
+    stage.losses(0)
+    book = stage.module.get_parameter("tokenizer.quantize.embedding.weight")
+    assert stage._seen is not None
+    latents, ids = stage._seen
+    for code in ids.unique().tolist():
+        mean = latents[ids == code].mean(0)
+        assert (book[code] - mean).norm() < 0.35 * latents.std(0).norm()
+
+
+def test_a_dead_code_is_put_among_the_latents() -> None:
+    stage = TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), replace(RECIPE, warmup=0))
+    stage.losses(0)
+    book = stage.module.get_parameter("tokenizer.quantize.embedding.weight")
+    counts, sums = stage.module.get_buffer("counts"), stage.module.get_buffer("sums")
+    with torch.no_grad():
+        book[5], counts[5], sums[5] = 1e3, 1e-6, 1e-3
+    stage.losses(1)
+    assert stage._seen is not None
+    latents, _ = stage._seen
+    stage.after(20)
+    assert float((latents - book[5]).norm(dim=1).min()) < 1e-3
+
+
+def test_the_codebook_has_no_gradient_of_its_own() -> None:
+    for config in (LATTICE, LEARNT):
+        stage = TokenizerStage(ImageTokenizer(config), source(SOURCE), RECIPE)
+        weights = {id(w) for optimizer in stage.optimizers(1e-3) for g in optimizer.param_groups for w in g["params"]}
+        assert id(stage.module.get_parameter("tokenizer.quantize.embedding.weight")) not in weights
+
+
+def test_one_picture_in_three_is_a_map() -> None:
+    record: Record = source(SOURCE)(4)
+    kinds = [picture(record, index) for index in range(27)]
+    maps = [record.edges(), record.depth(), painted(record.labels())]
+    for index, found in enumerate(kinds):
+        turn = index // 3
+        assert np.array_equal(found, maps[turn] if turn < 3 else record.pixels())
+
+
+def test_the_seer_learns_to_tell_pixels(tmp_path: Path) -> None:
+    stage = SeerStage(Seer(22), source(SOURCE), batch=8, pictures=16)
+    before = float(stage.losses(0)["loss"].detach())
+    train(stage, Schedule(steps=20, rate=3e-3, warmup=3), tmp_path)
+    assert float(stage.losses(0)["loss"].detach()) < 0.5 * before
+
+
+def test_prepared_records_hold_the_codes_of_their_pictures(tmp_path: Path) -> None:
+    tokenizer = ImageTokenizer(LATTICE).eval()
+    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6)
+    shards = Shards(tmp_path)
+    assert len(shards) == 12
+    for number in (0, 7, 11):
+        record, held = source(SOURCE)(number), shards.record(number)
+        assert held.captions == record.captions() and held.questions == record.questions(8)
+        edit = record.edit()
+        assert (held.instruction is None) == (edit is None)
+        x = torch.from_numpy(record.pixels()).permute(2, 0, 1)[None].float() / 127.5 - 1
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            codes = tokenizer.encode(x)[0].numpy()
+        assert (held.picture == codes).mean() > 0.9
+    untouched = (tmp_path / "shard-0000.npy").stat().st_mtime_ns
+    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6)
+    assert (tmp_path / "shard-0000.npy").stat().st_mtime_ns == untouched
+
+
+@pytest.mark.parametrize("name", ["nowhere", "json:nothing", "no.such.module:f", "json:__name__"])
+def test_a_source_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"package\.module:function"):
+        source(name)
