@@ -118,15 +118,19 @@ def _pickled(path: Path) -> dict[str, Stored]:
 
 
 def _unpickled(path: Path) -> object:
+    zipped = zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        if file.read(2) == b"PK" and not zipped:
+            raise CheckpointError(f"{path} is damaged or cut short (a zip file without its end); fetch it again")
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error)
         if "Unsupported" in reason:
             what = reason[reason.rindex("Unsupported") :].splitlines()[0]
             raise CheckpointError(
-                f"{path} is refused: it is a pickle that holds more than tensors, and reading it would run its code "
-                f"({what}); take the weights as safetensors"
+                f"{path} is refused: it is no pickle of tensors alone, and reading it could run code ({what}); take the "
+                "weights as safetensors"
             ) from error
         raise CheckpointError(f"{path} is damaged or cut short ({reason[:200]}); fetch it again") from error
     return content

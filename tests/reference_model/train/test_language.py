@@ -1,0 +1,112 @@
+"""The language stages: losses are those of the definition, padding changes nothing, and the model learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cm3leon.config import TransformerConfig
+from cm3leon.places import PlaceTable, place_table
+from cm3leon.train.language import LanguageRecipe, LanguageStage, padded
+from cm3leon.train.loop import Schedule, train
+from cm3leon.train.mixture import Mixture
+from cm3leon.train.shards import Shards
+from cm3leon.transformer import Transformer
+from cm3leon.vocab import trained_vocabulary
+
+SHARES = {"text-to-image": 1.0, "captioning": 1.0, "vqa": 1.0, "editing": 1.0}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Mixture, PlaceTable, Transformer]:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "shard-0000.npy", rng.integers(0, 20, (12, 5, 4)).astype(np.uint16))
+    words = ["star", "ring", "cross", "circle"]
+    lines = [
+        {
+            "captions": [f"A {words[i % 4]}.", f"There is a {words[i % 4]}."],
+            "questions": [["What is it?", words[i % 4]], ["Is it a star?", "yes" if i % 4 == 0 else "no"]],
+            "instruction": "Remove it.",
+            "boxes": [[words[i % 4], [1, 2, 3, 4]]],
+        }
+        for i in range(12)
+    ]
+    (tmp_path / "shard-0000.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    vocabulary = trained_vocabulary([json.dumps(line) for line in lines], 300, codes=20, sentinels=4)
+    shape = TransformerConfig(
+        vocabulary=vocabulary.size,
+        width=32,
+        layers=2,
+        heads=2,
+        hidden=64,
+        context=160,
+        tied=True,
+        segments=6,
+        image_cells=4,
+    )
+    transformer = Transformer(shape)
+    transformer.initialise(torch.Generator().manual_seed(0), 0.02)
+    return Mixture(Shards(tmp_path), vocabulary, SHARES), place_table(vocabulary, 4), transformer
+
+
+def test_the_loss_is_the_weighted_mean_of_single_documents(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, transformer = made
+    found = LanguageStage(transformer, mixture, table, LanguageRecipe(documents=10, groups=3)).losses(2)
+    total, weights = 0.0, 0.0
+    for number in range(20, 30):
+        example = mixture.example(number)
+        ids, _, places = padded([example], table)
+        with torch.no_grad():
+            logits = transformer(ids, places)[0, :-1]
+        losses = F.cross_entropy(logits, ids[0, 1:], reduction="none")
+        weight = torch.tensor(example.weights[1:])
+        total, weights = total + float(losses @ weight), weights + float(weight.sum())
+    assert float(found["loss"].detach()) == pytest.approx(total / weights, rel=5e-3)
+    assert float(found["image"]) == pytest.approx(np.log(transformer.config.vocabulary), rel=0.05)
+
+
+def test_padding_has_no_weight(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, _ = made
+    examples = [mixture.example(number) for number in range(6)]
+    ids, weights, _ = padded(examples, table)
+    for row, example in enumerate(examples):
+        length = len(example.ids)
+        assert ids[row, :length].tolist() == example.ids
+        assert (ids[row, length:] == table.pad).all() and (weights[row, length:] == 0).all()
+
+
+def test_the_model_learns_what_it_is_shown(made: tuple[Mixture, PlaceTable, Transformer], tmp_path: Path) -> None:
+    mixture, table, transformer = made
+    stage = LanguageStage(transformer, mixture, table, LanguageRecipe(documents=24, groups=2))
+    before = {name: float(loss.detach()) for name, loss in stage.losses(900).items()}
+    train(stage, Schedule(steps=60, rate=1e-2, warmup=5), tmp_path / "run")
+    after = {name: float(loss.detach()) for name, loss in stage.losses(900).items()}
+    assert after["text"] < 0.3 * before["text"] and after["image"] < 0.8 * before["image"]
+
+
+def test_a_stage_that_was_stopped_goes_on_bit_for_bit(
+    made: tuple[Mixture, PlaceTable, Transformer], tmp_path: Path
+) -> None:
+    mixture, table, transformer = made
+    schedule = Schedule(steps=7, rate=1e-2, warmup=2)
+    start = {name: weight.clone() for name, weight in transformer.state_dict().items()}
+    ends = []
+    for stops in ((7,), (4, 7)):
+        for stop in stops:
+            transformer.load_state_dict(start)
+            stage = LanguageStage(transformer, mixture, table, LanguageRecipe(documents=8, groups=2))
+            train(stage, schedule, tmp_path / str(stops), stop_at=stop)
+        ends.append({name: weight.clone() for name, weight in transformer.state_dict().items()})
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in start)
+
+
+def test_every_weight_has_one_optimizer(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, transformer = made
+    stage = LanguageStage(transformer, mixture, table, LanguageRecipe())
+    held = [id(w) for optimizer in stage.optimizers(1e-3) for group in optimizer.param_groups for w in group["params"]]
+    assert sorted(held) == sorted(id(weight) for weight in transformer.parameters())
