@@ -148,3 +148,11 @@ def test_a_prompt_that_does_not_fit_is_refused(generator: Generator) -> None:
 def test_streams_and_weights_must_fit(streams: tuple[tuple[int, ...], ...], weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="streams"):
         Prompt(streams, weights, GREEDY, 0)
+
+
+def test_the_mark_that_ends_words_is_not_among_them(generator: Generator) -> None:
+    prompt = replace(drawn_prompts(1, streams=1)[0], sampling=Sampling("top-p", temperature=20.0))
+    answers = [(words, ended) for _, words, ended in generator.words([replace(prompt, seed=s) for s in range(40)], 12)]
+    assert {ended for _, ended in answers} == {True, False}
+    for words, ended in answers:
+        assert END not in words and (len(words) < 12 if ended else len(words) == 12)

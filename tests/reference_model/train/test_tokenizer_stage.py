@@ -132,3 +132,11 @@ def test_prepared_records_hold_the_codes_of_their_pictures(tmp_path: Path) -> No
 def test_a_source_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"package\.module:function"):
         source(name)
+
+
+@pytest.mark.parametrize("config", [LATTICE, LEARNT])
+def test_the_encoder_learns_through_the_rounding(config: ImageTokenizerConfig) -> None:
+    stage = TokenizerStage(ImageTokenizer(config), source(SOURCE), replace(RECIPE, warmup=0, commitment=0.0))
+    stage.losses(0)["loss"].backward()  # type: ignore[no-untyped-call]
+    gradient = stage.module.get_parameter("tokenizer.encoder.conv_in.weight").grad
+    assert gradient is not None and float(gradient.abs().max()) > 0
