@@ -129,8 +129,8 @@ def _unpickled(path: Path) -> object:
         if "Unsupported" in reason:
             what = reason[reason.rindex("Unsupported") :].splitlines()[0]
             raise CheckpointError(
-                f"{path} is refused: it is no pickle of tensors alone, and reading it could run code ({what}); take the "
-                "weights as safetensors"
+                f"{path} is refused: it is no pickle of tensors alone, and reading it could run code ({what}); take "
+                "the weights as safetensors"
             ) from error
         raise CheckpointError(f"{path} is damaged or cut short ({reason[:200]}); fetch it again") from error
     return content
