@@ -102,6 +102,23 @@ def test_saving_leaves_nothing_but_the_four_files(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in files_of(tmp_path)}
 
 
+def test_file_is_put_in_the_place_of_the_old_one_never_written_over_it(tmp_path: Path) -> None:
+    path, old = tmp_path / "x.safetensors", tmp_path / "old"
+    save_tensors(path, nn.Linear(2, 2))
+    old.hardlink_to(path)
+    content = old.read_bytes()
+    save_tensors(path, nn.Linear(2, 2))
+    assert old.read_bytes() == content != path.read_bytes()
+
+
+def test_file_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.mkdir()
+    with pytest.raises(OSError, match=r"x\.safetensors"):
+        save_tensors(path, nn.Linear(2, 2))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("name", [*CONFIGS])
 def test_every_named_config_is_read_back_as_written(name: str) -> None:
     assert config_of(json.loads(json.dumps(config_json(CONFIGS[name])))) == CONFIGS[name]
@@ -167,11 +184,18 @@ def put(config: dict[str, object], path: str, value: object) -> None:
         ("name", 7, "name is 7"),
     ],
 )
-def test_wrong_config_names_the_field(tmp_path: Path, path: str, value: object, said: str) -> None:
-    config = json.loads((written(tmp_path) / "config.json").read_text())
+def test_wrong_config_names_the_field(path: str, value: object, said: str) -> None:
+    config = json.loads(json.dumps(config_json(CONFIG)))
     put(config, path, value)
+    with pytest.raises(ValueError, match=said):
+        config_of(config)
+
+
+def test_wrong_config_names_the_file_and_the_field(tmp_path: Path) -> None:
+    config = json.loads((written(tmp_path) / "config.json").read_text())
+    put(config, "transformer.depth", 3)
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=rf"config\.json.*{said}"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not a config: .*unknown transformer\.depth"):
         load(tmp_path)
 
 
@@ -295,6 +319,16 @@ def test_digest_goes_by_names_and_contents_not_order_nor_place(tmp_path: Path) -
     path.unlink()
     with pytest.raises(CheckpointError, match=r"transformer\.safetensors cannot be read"):
         digest(files_of(two))
+
+
+def test_digest_tells_which_file_holds_what(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    before = digest([one, two])
+    one.write_bytes(b"2")
+    two.write_bytes(b"1")
+    assert digest([one, two]) != before
 
 
 # ------------------------------------------------------------------------------------------------- shards and pickles
