@@ -20,7 +20,11 @@ from evalkit_reports.page import write_page
 run, output = Path(sys.argv[1]), Path(sys.argv[2])
 started = time.perf_counter()
 write_page([run], output, Workspace(cache=output.parent / "empty"))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+status = Path("/proc/self/status")
+if status.exists():  # the kernel's resource usage begins with the peak of the process that started this one
+    peak = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": peak, "size": output.stat().st_size}))
 """
 
@@ -56,5 +60,5 @@ def test_a_run_of_30000_samples_becomes_a_page_in_a_minute_and_2_gb_and_15_mb(st
     )  # fmt: skip
     measured = json.loads(done.stdout)
     assert measured["seconds"] < 60
-    assert measured["peak"] < 2e9
+    assert measured["peak"] < 2e9, measured["peak"]
     assert 1e6 < measured["size"] < 15e6
