@@ -106,20 +106,20 @@ BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
     codes=4096,
     code_channels=6,
-    channels=96,
-    multipliers=(1, 1),
+    channels=32,
+    multipliers=(2, 3, 3),
     blocks=1,
     latent_channels=64,
-    patch=4,
+    patch=2,
     levels=(4, 4, 4, 4, 4, 4),
 )
 
 BLOCKSWORLD_TRANSFORMER = TransformerConfig(
     vocabulary=0,  # the tokenizer's size, once it is trained
-    width=320,
-    layers=6,
-    heads=10,
-    hidden=1280,
+    width=384,
+    layers=8,
+    heads=6,
+    hidden=1536,
     context=512,
     tied=True,
     segments=12,

@@ -32,7 +32,7 @@ _Item = TypeVar("_Item")
 
 _START_SCALE = 1 / 0.07
 _LARGEST_SCALE = 100.0
-_GROUP = 64
+_GROUP = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,13 +88,12 @@ def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, grouped: bool) -> Tensor:
     """Return what queries `(B, H, T, N)` read from keys and values `(B, K, S, N)`; causal where there is no bias."""
-    if bias is None and not grouped and q.requires_grad and q.device.type == "cpu":
+    if not grouped and q.requires_grad and q.device.type == "cpu":
         # On CPUs the fused kernel's backward pass takes three times as long as plain matrix products in bfloat16.
-        length = q.shape[2]
-        mask = torch.full((length, length), -1e4, dtype=q.dtype).triu(1).expand(q.shape[0] * q.shape[1], -1, -1)
-        scale = q.shape[-1] ** -0.5
-        scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
-        return (scores.softmax(-1) @ v.flatten(0, 1)).view(q.shape)
+        if bias is None:
+            bias = torch.full((q.shape[2], k.shape[2]), -torch.inf, dtype=q.dtype).triu(1)
+        scores = torch.add(bias.clamp(min=-1e4), q @ k.transpose(2, 3), alpha=q.shape[-1] ** -0.5)
+        return scores.softmax(-1) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None, enable_gqa=grouped)
 
 
@@ -226,9 +225,16 @@ class Transformer(nn.Module):
             x = layer(x, turn, bias, None if caches is None else caches[number], steps)
         return self.norm(x)
 
-    def forward(self, ids: Tensor, places: Places) -> Tensor:
-        """Return the logits `(B, T, vocabulary)` of whole sequences `(B, T)`, each token seeing those before it."""
-        return F.linear(self.hidden(ids, places), self.head)
+    def forward(
+        self, ids: Tensor, places: Places, bias: Tensor | None = None, asked: Tensor | None = None
+    ) -> Tensor:
+        """Return the logits `(B, T, vocabulary)` of whole sequences `(B, T)`.
+
+        Each token sees those before it, or what `bias` `(B, 1, T, T)`, which is added to the scores, leaves open. With
+        `asked` `(K,)`, places in the flattened sequences, only theirs are returned, `(K, vocabulary)`.
+        """
+        hidden = self.hidden(ids, places, bias)
+        return F.linear(hidden if asked is None else hidden.flatten(0, 1)[asked], self.head)
 
     def caches(self, batch: int, length: int) -> list[KeyValues]:
         """Return an empty cache for each layer."""

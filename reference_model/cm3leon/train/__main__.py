@@ -3,108 +3,157 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cm3leon.config import BLOCKSWORLD_IMAGE, BLOCKSWORLD_TRANSFORMER
+from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.places import place_table
-from cm3leon.train.language import LanguageRecipe, LanguageStage
-from cm3leon.train.loop import Schedule, train
+from cm3leon.train.dual_encoder import DualEncoderStage
+from cm3leon.train.language import LanguageStage
+from cm3leon.train.loop import Pace, Schedule, Stage, train, trained_weights
 from cm3leon.train.mixture import Mixture
+from cm3leon.train.neighbours import kept, neighbours
+from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
 from cm3leon.train.records import source
 from cm3leon.train.seer import Seer, SeerStage
 from cm3leon.train.shards import Shards, prepare
-from cm3leon.train.tokenizer import TokenizerRecipe, TokenizerStage
+from cm3leon.train.tokenizer import TokenizerStage
 from cm3leon.train.words import texts
 from cm3leon.transformer import Transformer
 from cm3leon.vocab import Vocabulary, read_vocabulary, trained_vocabulary
 
-SOURCE = "evalkit_tasks.blocksworld.training:training_record"
-PIECES, SENTINELS = 640, 8
-KINDS = 22
-PRETRAINING = {"pair": 1.0}
-FINETUNING = {
-    "text-to-image": 0.30,
-    "captioning": 0.10,
-    "vqa": 0.16,
-    "editing": 0.20,
-    "edges": 0.07,
-    "depth": 0.04,
-    "segmentation": 0.06,
-    "boxes": 0.07,
-}
+_READ = 4_000
+"""Records that byte pairs are learnt from."""
+_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A folder that a plan is carried out in, stage by stage."""
+
+    plan: Plan
+    folder: Path
+    pace: Pace
+    device: str
+    steps: int | None = None
+    """Steps of the stage, where they are not the plan's."""
+    stop_at: int | None = None
+
+    def seer(self) -> None:
+        """Train the network that judges the tokenizer's pictures."""
+        stage = SeerStage(Seer(self.plan.kinds), source(self.plan.source), self.plan.seer_batch, self.device)
+        self._train(stage, self.plan.seer, "seer")
+
+    def tokenizer(self) -> None:
+        """Train the image tokenizer."""
+        seer = Seer(self.plan.kinds)
+        seer.load_state_dict(trained_weights(self.folder / "seer"))
+        tokenizer = ImageTokenizer(self.plan.image)
+        stage = TokenizerStage(tokenizer, source(self.plan.source), self.plan.tokenizer_recipe, seer, self.device)
+        self._train(stage, self.plan.tokenizer, "tokenizer")
+
+    def encoder(self) -> None:
+        """Train the dual encoder."""
+        words = self.vocabulary()
+        encoder = DualEncoder(DualEncoderConfig(words.size)).to(self.device)
+        stage = DualEncoderStage(encoder, words, source(self.plan.source), self.plan.encoder_recipe)
+        self._train(stage, self.plan.encoder, "encoder")
+
+    def prepare(self) -> None:
+        """Write records with their pictures as codes."""
+        tokenizer = self.trained_tokenizer().to(self.device, memory_format=torch.channels_last)
+        prepare(
+            tokenizer, source(self.plan.source), self.folder / "shards", self.plan.shards, workers=self.pace.workers
+        )
+
+    def neighbours(self) -> None:
+        """Write the documents that retrieval finds for each prepared record."""
+        encoder = self.trained_encoder().to(self.device)
+        embedder = DualEmbedder(encoder, self.vocabulary(), _ROWS)
+        shards = Shards(self.folder / "shards")
+        found = neighbours(embedder, source(self.plan.source), shards, self.plan.bank, self.device)
+        np.save(self.folder / "neighbours.npy", found.numpy())
+
+    def pretrain(self) -> None:
+        """Train the transformer on pairs with the CM3 objective."""
+        self._language("pretrain", self.plan.pretrain, self._mixture(dict(PRETRAINING), seed=0))
+
+    def finetune(self) -> None:
+        """Train the pre-trained transformer on every job."""
+        self._language("finetune", self.plan.finetune, self._mixture(dict(FINETUNING), seed=1), "pretrain")
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the folder's vocabulary, learnt first where it has none."""
+        path = self.folder / "tokenizer.json"
+        if not path.exists():
+            words = texts(source(self.plan.source), _READ)
+            learnt = trained_vocabulary(words, self.plan.pieces, self.plan.image.codes, self.plan.sentinels)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(learnt.json, encoding="utf-8")
+        return read_vocabulary(path)
+
+    def trained_tokenizer(self) -> ImageTokenizer:
+        """Return the image tokenizer of the last checkpoint."""
+        tokenizer = ImageTokenizer(self.plan.image)
+        prefix = "tokenizer."
+        weights = trained_weights(self.folder / "tokenizer")
+        tokenizer.load_state_dict({k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)})
+        return tokenizer.eval()
+
+    def trained_encoder(self) -> DualEncoder:
+        """Return the dual encoder of the last checkpoint."""
+        encoder = DualEncoder(DualEncoderConfig(self.vocabulary().size))
+        encoder.load_state_dict(trained_weights(self.folder / "encoder"))
+        return encoder.eval()
+
+    def untrained_transformer(self) -> Transformer:
+        """Return a transformer of the plan's shape, its weights drawn."""
+        transformer = Transformer(replace(self.plan.transformer, vocabulary=self.vocabulary().size))
+        transformer.initialise(torch.Generator().manual_seed(0), 0.02)
+        return transformer
+
+    def _mixture(self, shares: dict[str, float], seed: int) -> Mixture:
+        found = kept(np.load(self.folder / "neighbours.npy"))
+        return Mixture(Shards(self.folder / "shards"), self.vocabulary(), shares, found, self.plan.retrieval, seed)
+
+    def _language(self, name: str, schedule: Schedule, mixture: Mixture, start: str | None = None) -> None:
+        transformer = self.untrained_transformer()
+        if start is not None:
+            transformer.load_state_dict(trained_weights(self.folder / start))
+        table = place_table(self.vocabulary(), self.plan.image.grid**2)
+        self._train(LanguageStage(transformer, mixture, table, self.plan.language, self.device), schedule, name)
+
+    def _train(self, stage: Stage, schedule: Schedule, name: str) -> None:
+        schedule = replace(schedule, steps=self.steps or schedule.steps)
+        train(stage, schedule, self.folder / name, pace=self.pace, stop_at=self.stop_at)
+
+
+STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune")
 
 
 def main() -> None:
-    """Run the stage that the arguments name."""
+    """Run the stages that the arguments name, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m cm3leon.train", description=__doc__)
-    parser.add_argument("stage", choices=("seer", "tokenizer", "prepare", "pretrain", "finetune"))
-    parser.add_argument("--out", type=Path, default=Path("cm3leon-training"))
-    parser.add_argument("--steps", type=int, default=14000)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--shards", type=int, default=12)
-    parser.add_argument("--stop-at", type=int)
-    parser.add_argument("--start", type=Path, help="checkpoint whose weights to start from")
+    parser.add_argument("stages", nargs="+", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("--plan", choices=tuple(PLANS), default="gpu" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("cm3leon-training"), help="folder of checkpoints and logs")
+    parser.add_argument("--steps", type=int, help="instead of the plan's")
+    parser.add_argument("--stop-at", type=int, help="stop after this step; the same command goes on later")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
+    parser.add_argument("--save-every", type=int, default=200)
     given = parser.parse_args()
     torch.manual_seed(0)
-    if given.stage == "seer":
-        train(SeerStage(Seer(KINDS), source(SOURCE)), Schedule(given.steps, 2e-3, 50), given.out / given.stage)
-    elif given.stage == "tokenizer":
-        seer = Seer(KINDS)
-        seer.load_state_dict(torch.load(given.out / "seer" / "checkpoint.pt", weights_only=True)["module"])
-        stage = TokenizerStage(ImageTokenizer(BLOCKSWORLD_IMAGE), source(SOURCE), TokenizerRecipe(batch=32), seer)
-        if given.start is not None:
-            stage.module.load_state_dict(torch.load(given.start, weights_only=True)["module"])
-        train(stage, Schedule(given.steps, given.rate, 100), given.out / given.stage, stop_at=given.stop_at)
-    elif given.stage == "prepare":
-        prepare(trained_tokenizer(given.out), source(SOURCE), given.out / "shards", given.shards)
-        vocabulary(given.out)
-    else:
-        language(given)
-
-
-def language(given: argparse.Namespace) -> None:
-    """Pre-train or fine-tune the transformer."""
-    words = vocabulary(given.out)
-    transformer = Transformer(replace(BLOCKSWORLD_TRANSFORMER, vocabulary=words.size))
-    transformer.initialise(torch.Generator().manual_seed(0), 0.02)
-    shards = Shards(given.out / "shards")
-    if given.stage == "finetune":
-        state = torch.load(given.out / "pretrain" / "checkpoint.pt", weights_only=True)
-        transformer.load_state_dict(state["module"])
-    neighbours = given.out / "neighbours.npy"
-    mixture = Mixture(
-        shards,
-        words,
-        PRETRAINING if given.stage == "pretrain" else FINETUNING,
-        np.load(neighbours).tolist() if neighbours.exists() else None,
-        0.3,
-        seed=0 if given.stage == "pretrain" else 1,
-    )
-    stage = LanguageStage(transformer, mixture, place_table(words, BLOCKSWORLD_IMAGE.grid**2), LanguageRecipe())
-    train(stage, Schedule(given.steps, given.rate, 100), given.out / given.stage, stop_at=given.stop_at)
-
-
-def trained_tokenizer(folder: Path) -> ImageTokenizer:
-    """Return the image tokenizer of a folder's last checkpoint."""
-    state = torch.load(folder / "tokenizer" / "checkpoint.pt", weights_only=True)
-    tokenizer = ImageTokenizer(BLOCKSWORLD_IMAGE)
-    prefix = "tokenizer."
-    tokenizer.load_state_dict({k[len(prefix) :]: v for k, v in state["module"].items() if k.startswith(prefix)})
-    return tokenizer.to(memory_format=torch.channels_last).eval()
-
-
-def vocabulary(folder: Path) -> Vocabulary:
-    """Return a folder's vocabulary, learnt first where it has none."""
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        found = trained_vocabulary(texts(source(SOURCE), 4000), PIECES, BLOCKSWORLD_IMAGE.codes, SENTINELS)
-        path.write_text(found.json, encoding="utf-8")
-    return read_vocabulary(path)
+    torch.backends.cudnn.allow_tf32 = False  # codes must not depend on the device's rounding
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pace = Pace(given.workers, given.save_every)
+    workshop = Workshop(PLANS[given.plan], given.out, pace, device, given.steps, given.stop_at)
+    for stage in given.stages:
+        print(f"stage {stage}", flush=True)  # noqa: T201
+        getattr(workshop, stage)()
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cm3leon.dual_encoder import DualEncoder
-from cm3leon.train.records import Pixels, Source, tensor_of
+from cm3leon.dual_encoder import DualEncoder, padded
+from cm3leon.train.loop import Batch
+from cm3leon.train.records import Source, in_range
 from cm3leon.vocab import Vocabulary
 
 Kinds = Mapping[str, tuple[str, ...]]
@@ -40,8 +42,6 @@ class DualEncoderRecipe:
     """What decides the trained weights, besides the schedule."""
 
     batch: int = 256
-    pictures: int = 30_000
-    """Different pictures, which are kept in memory once drawn."""
     joined: float = 0.3
     """Share of the texts that are two captions of the picture instead of one."""
     noise: float = 0.1
@@ -49,15 +49,6 @@ class DualEncoderRecipe:
     read: int = 1_000
     """Records whose captions the kinds of words are learnt from."""
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One step's pictures `(B, 3, H, W)` in [-1, 1], and for each its text and the text with a word altered."""
-
-    pictures: Tensor
-    texts: tuple[str, ...]
-    altered: tuple[str, ...]
 
 
 class DualEncoderStage:
@@ -73,7 +64,6 @@ class DualEncoderStage:
     ) -> None:
         self._encoder, self._vocabulary, self._source, self._recipe = encoder, vocabulary, source, recipe
         self._encode_images = torch.compile(encoder.encode_images) if compiled else encoder.encode_images
-        self._drawn: dict[int, tuple[Pixels, tuple[str, ...]]] = {}
 
     @property
     def module(self) -> nn.Module:
@@ -91,39 +81,51 @@ class DualEncoderStage:
 
     @cached_property
     def _kinds(self) -> Kinds:
-        first = range(min(self._recipe.read, self._recipe.pictures))
-        return kinds(caption for number in first for caption in self._record(number)[1])
+        return kinds(caption for number in range(self._recipe.read) for caption in self._source(number).captions())
 
-    def _record(self, number: int) -> tuple[Pixels, tuple[str, ...]]:
-        if number not in self._drawn:
-            record = self._source(number)
-            self._drawn[number] = record.pixels(), record.captions()
-        return self._drawn[number]
+    def told(self, number: int) -> list[tuple[str, str]]:
+        """Return for each record of batch `number` its text, and the text with a word altered."""
+        first = number * self._recipe.batch
+        chance = random.Random(self._recipe.seed * 1_000_003 + number)
+        records = [self._source(place) for place in range(first, first + self._recipe.batch)]
+        texts = [told(record.captions(), self._recipe.joined, chance) for record in records]
+        return [(text, altered(text, self._kinds, chance)) for text in texts]
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of `step`, a function of the step alone."""
+    def batch(self, number: int) -> Batch:
+        """Return `pictures` `(B, H, W, 3)`, and `ids` and `mask` `(2 B, T)` of their texts and of the altered ones.
+
+        `same` `(B,)` marks texts that could not be altered, `copies` `(B, B)` those that are another picture's too.
+        """
         recipe = self._recipe
-        seed = recipe.seed * 1_000_003 + step
-        chance = random.Random(seed)
-        records = [self._record(number) for number in chance.sample(range(recipe.pictures), recipe.batch)]
-        pictures = tensor_of([pixels for pixels, _ in records])
-        generator = torch.Generator().manual_seed(seed)
-        deviations = torch.rand(len(records), 1, 1, 1, generator=generator) * recipe.noise
-        noisy = pictures + deviations * torch.randn(pictures.shape, generator=generator)
-        texts = [told(captions, recipe.joined, chance) for _, captions in records]
-        return Batch(noisy.clamp(-1, 1), tuple(texts), tuple(altered(text, self._kinds, chance) for text in texts))
+        texts, wrong = zip(*self.told(number), strict=True)
+        context = self._encoder.config.context
+        ids, mask = padded([self._vocabulary.encode(text) for text in (*texts, *wrong)], context)
+        first = number * recipe.batch
+        pictures = np.stack([self._source(place).pixels() for place in range(first, first + recipe.batch)])
+        return {
+            "pictures": torch.from_numpy(pictures),
+            "ids": ids,
+            "mask": mask,
+            "same": torch.tensor([a == b for a, b in zip(texts, wrong, strict=True)]),
+            "copies": _copies(texts),
+            "seed": torch.tensor(recipe.seed * 1_000_003 + number),
+        }
 
-    def losses(self, step: int) -> Mapping[str, Tensor]:
-        """Return the loss of the step's batch, and the share of texts whose nearest picture is their own."""
-        batch, encoder = self.batch(step), self._encoder
-        device = encoder.log_scale.device
-        rows = [self._vocabulary.encode(text) for text in (*batch.texts, *batch.altered)]
-        with torch.autocast(device.type, torch.bfloat16):
-            pictures = self._encode_images(batch.pictures.to(device))
-            texts, wrong = encoder.encode_rows(rows).chunk(2)
-        same = torch.tensor([a == b for a, b in zip(batch.texts, batch.altered, strict=True)], device=device)
-        own = (encoder.scale * (pictures * wrong).sum(1)).masked_fill(same, -torch.inf)
-        return contrasted(encoder.similarity(pictures, texts), own, _copies(batch.texts).to(device))
+    def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the loss of a batch, and the share of texts whose nearest picture is their own."""
+        encoder = self._encoder
+        pictures = self._noisy(in_range(batch["pictures"]), int(batch["seed"]))
+        with torch.autocast(pictures.device.type, torch.bfloat16):
+            seen = self._encode_images(pictures)
+            texts, wrong = encoder.encode_texts(batch["ids"], batch["mask"]).chunk(2)
+        own = (encoder.scale * (seen * wrong).sum(1)).masked_fill(batch["same"], -torch.inf)
+        return contrasted(encoder.similarity(seen, texts), own, batch["copies"])
+
+    def _noisy(self, pictures: Tensor, seed: int) -> Tensor:
+        generator = torch.Generator(pictures.device).manual_seed(seed)
+        deviations = torch.rand(len(pictures), 1, 1, 1, generator=generator, device=pictures.device)
+        noise = torch.randn(pictures.shape, generator=generator, device=pictures.device)
+        return (pictures + deviations * self._recipe.noise * noise).clamp(-1, 1)
 
     def after(self, step: int) -> None:
         """Do nothing: nothing follows a step."""

@@ -8,6 +8,7 @@ Source: CM3leon, arXiv:2309.02591, sections 2.3 and 4; Muon: Jordan et al. 2024 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cm3leon.places import PlaceTable
+from cm3leon.train.loop import Batch
 from cm3leon.train.mixture import Example, Mixture
 from cm3leon.transformer import Places, Transformer
 
 IMAGE_LOSS, TEXT_LOSS = "image", "text"
+_PARTS = ("ids", "document", "asked", "targets", "weights", "index", "offset", "segment", "cell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,10 @@ class LanguageRecipe:
 
     documents: int = 96
     """Documents a step."""
+    row: int | None = None
+    """Tokens a row, into which documents are packed: no document may be longer. None is as many as the longest of each
+    of `groups` of like length, which spares a CPU most of the attention."""
     groups: int = 4
-    """Rows of like length that a step's documents are padded in."""
     muon_rate: float = 4.0
     """Muon's rate as a multiple of AdamW's."""
     weight_decay: float = 0.02
@@ -45,6 +50,8 @@ class LanguageStage:
     ) -> None:
         self._transformer = transformer.to(device)
         self._mixture, self._table, self._recipe = mixture, table, recipe
+        self._codes = torch.from_numpy(table.kinds == 1).to(device)
+        self._sums = self._summed if device == "cpu" else torch.compile(self._summed, dynamic=True)
 
     @property
     def module(self) -> nn.Module:
@@ -63,54 +70,98 @@ class LanguageStage:
             torch.optim.AdamW(others, rate, betas=(0.9, 0.95), weight_decay=0.0),
         ]
 
-    def losses(self, step: int) -> Mapping[str, Tensor]:
-        """Return the weighted cross-entropy of the step's documents, and its means over codes and over words."""
-        count = self._recipe.documents
-        examples = [self._mixture.example(number) for number in range(step * count, (step + 1) * count)]
+    def batch(self, number: int) -> Batch:
+        """Return the step's documents packed into rows: what `packed` returns, behind each group's number."""
+        recipe = self._recipe
+        first = number * recipe.documents
+        examples = [self._mixture.example(place) for place in range(first, first + recipe.documents)]
         examples.sort(key=lambda example: len(example.ids))
-        rows = -(-count // self._recipe.groups)
-        weights = {name: weight.bfloat16() for name, weight in self._transformer.named_parameters()}
-        sums = [self._group(examples[i : i + rows], weights) for i in range(0, count, rows)]
+        size = len(examples) if recipe.row else -(-len(examples) // recipe.groups)
+        groups = [examples[i : i + size] for i in range(0, len(examples), size)]
+        rows = [packed(group, self._table, recipe.row or len(group[-1].ids)) for group in groups]
+        return {f"{group} {name}": part for group, row in enumerate(rows) for name, part in row.items()}
+
+    def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the weighted cross-entropy of a batch's documents, and its means over codes and over words."""
+        parameters = dict(self._transformer.named_parameters())
+        groups = sorted({name.split()[0] for name in batch})
+        sums = [self._sums(parameters, *(batch[f"{group} {name}"] for name in _PARTS)) for group in groups]
         loss, total, code_loss, codes, word_loss, words = (torch.stack(part).sum() for part in zip(*sums, strict=True))
         return {"loss": loss / total, IMAGE_LOSS: code_loss / codes, TEXT_LOSS: word_loss / words}
 
-    def _group(self, examples: list[Example], weights: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        device = self._transformer.embed_tokens.weight.device
-        ids, weight, places = padded(examples, self._table)
-        inputs = Places(
-            *(part[:, :-1].to(device) for part in (places.index, places.offset, places.segment, places.cell))
-        )
-        ids, weight = ids.to(device), weight[:, 1:].flatten().to(device)
-        hidden = functional_call(self._transformer, (dict(weights), {}), (ids[:, :-1], inputs))
-        targets = ids[:, 1:].flatten()
-        losses = F.cross_entropy(hidden.flatten(0, 1).float(), targets, reduction="none")
-        code = torch.from_numpy(self._table.kinds == 1).to(device)[targets] & (weight > 0)
-        word = (weight > 0) & ~code
-        plain = losses.detach()
+    def _summed(
+        self,
+        parameters: Mapping[str, Tensor],
+        ids: Tensor,
+        document: Tensor,
+        asked: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        *places: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return the sums of weighted losses and weights, and of losses and counts of codes and of words."""
+        narrow = {name: weight.bfloat16() for name, weight in parameters.items()}
+        steps = torch.arange(ids.shape[1], device=ids.device)
+        seen = (document[:, :, None] == document[:, None, :]) & (steps[:, None] >= steps)
+        bias = torch.zeros(seen.shape, dtype=torch.bfloat16, device=ids.device).masked_fill(~seen, -torch.inf)
+        stands = Places(*(part.long() for part in places))
+        hidden = functional_call(self._transformer, narrow, (ids.long(), stands, bias[:, None], asked))
+        losses = F.cross_entropy(hidden.float(), targets, reduction="none")
+        code, plain = self._codes[targets], losses.detach()
         return (
-            (losses * weight).sum(),
-            weight.sum(),
-            plain[code].sum(),
+            (losses * weights).sum(),
+            weights.sum(),
+            (plain * code).sum(),
             code.sum(),
-            plain[word].sum(),
-            word.sum(),
+            (plain * ~code).sum(),
+            (~code).sum(),
         )
 
     def after(self, step: int) -> None:
         """Do nothing more."""
 
 
-def padded(examples: list[Example], table: PlaceTable) -> tuple[Tensor, Tensor, Places]:
-    """Return ids `(B, T)`, weights `(B, T)` and places of documents, padded behind with ids that nothing is asked of.
+def packed(examples: list[Example], table: PlaceTable, length: int) -> Batch:
+    """Return documents in rows of `length` tokens, as few as best fit makes of them, `(R, length)` each.
 
-    Causal attention lets no token see what stands behind it, so no mask is needed.
+    `ids`; `document`, a number for each document of a row, so that none sees another; and the tokens' places, counted
+    from each document's start. Of the K tokens that weigh, `asked` `(K,)` holds the places before them in the flattened
+    rows, `targets` the tokens and `weights` their weights.
+
+    Raises:
+        ValueError: a document is longer than a row.
     """
-    length = max(len(example.ids) for example in examples)
-    ids = np.full((len(examples), length), table.pad, np.int64)
-    weights = np.zeros((len(examples), length), np.float32)
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = example.ids
-        weights[row, : len(example.ids)] = example.weights
-    offset, segment, cell = (torch.from_numpy(part) for part in table.of(ids))
-    index = torch.arange(length).expand(len(examples), length)
-    return torch.from_numpy(ids), torch.from_numpy(weights), Places(index, offset, segment, cell)
+    rows: list[list[Example]] = []
+    free: list[tuple[int, int]] = []  # (tokens left, row), the fullest first
+    for example in sorted(examples, key=lambda example: -len(example.ids)):
+        need = len(example.ids)
+        if need > length:
+            raise ValueError(f"a document of {need} tokens does not fit into a row of {length}; give longer rows")
+        found = bisect.bisect_left(free, (need, -1))
+        left, row = free.pop(found) if found < len(free) else (length, len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append(example)
+        bisect.insort(free, (left - need, row))
+    return _filled(rows, table, length)
+
+
+def _filled(rows: list[list[Example]], table: PlaceTable, length: int) -> Batch:
+    shape = len(rows), length
+    ids, document = np.full(shape, table.pad, np.int32), np.full(shape, -1, np.int16)
+    weights = np.zeros(shape, np.float32)
+    places = [np.zeros(shape, np.int16) for _ in range(4)]
+    for row, examples in enumerate(rows):
+        start = 0
+        for number, example in enumerate(examples):
+            end = start + len(example.ids)
+            ids[row, start:end] = example.ids
+            weights[row, start : end - 1] = example.weights[1:]
+            document[row, start:end] = number
+            found = np.arange(end - start)[None], *table.of(ids[row : row + 1, start:end])
+            for held, part in zip(places, found, strict=True):
+                held[row, start:end] = part[0]
+            start = end
+    asked = np.flatnonzero(weights)
+    parts = ids, document, asked, ids.ravel()[asked + 1].astype(np.int64), weights.ravel()[asked], *places
+    return {name: torch.from_numpy(part) for name, part in zip(_PARTS, parts, strict=True)}

@@ -11,7 +11,6 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -81,6 +80,6 @@ def source(name: str) -> Source:
     return found
 
 
-def tensor_of(pictures: list[Pixels]) -> Tensor:
-    """Return pictures as `(B, 3, H, W)` in [-1, 1]."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+def in_range(pictures: Tensor) -> Tensor:
+    """Return RGB8 pictures `(B, H, W, 3)` as `(B, 3, H, W)` in [-1, 1], channels last in memory."""
+    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cm3leon.train.records import Labels, Pixels, Source, tensor_of
+from cm3leon.train.loop import Batch
+from cm3leon.train.records import Source, in_range
 
 _CHANNELS, _PATCH = 48, 2
 
@@ -51,11 +52,10 @@ class _Block(nn.Module):
 class SeerStage:
     """Trains the network on records' pictures and the kinds of their pixels."""
 
-    def __init__(self, seer: Seer, source: Source, batch: int = 32, pictures: int = 20_000) -> None:
-        self._seer = seer.to(memory_format=torch.channels_last)
+    def __init__(self, seer: Seer, source: Source, batch: int = 32, device: str = "cpu") -> None:
+        self._seer = seer.to(device, memory_format=torch.channels_last)
         self._run = torch.compile(self._seer)
-        self._source, self._batch, self._pictures = source, batch, pictures
-        self._drawn: dict[int, tuple[Pixels, Labels]] = {}
+        self._source, self._batch = source, batch
 
     @property
     def module(self) -> nn.Module:
@@ -66,24 +66,20 @@ class SeerStage:
         """Return one AdamW."""
         return [torch.optim.AdamW(self._seer.parameters(), rate, betas=(0.9, 0.95))]
 
-    def losses(self, step: int) -> Mapping[str, Tensor]:
+    def batch(self, number: int) -> Batch:
+        """Return `pictures` `(B, H, W, 3)` and the kind `(B, H, W)` of each pixel."""
+        records = [self._source(place) for place in range(number * self._batch, (number + 1) * self._batch)]
+        pictures = torch.from_numpy(np.stack([record.pixels() for record in records]))
+        return {"pictures": pictures, "kinds": torch.from_numpy(np.stack([record.kinds() for record in records]))}
+
+    def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
         """Return the cross-entropy, and how many pixels of objects are told right."""
-        drawn = [
-            self._picture(number % self._pictures) for number in range(step * self._batch, (step + 1) * self._batch)
-        ]
-        x = tensor_of([pixels for pixels, _ in drawn]).contiguous(memory_format=torch.channels_last)
-        kinds = torch.from_numpy(np.stack([kinds for _, kinds in drawn])).long()
-        with torch.autocast("cpu", torch.bfloat16):
-            _, logits = self._run(x)
+        kinds = batch["kinds"].long()
+        with torch.autocast(kinds.device.type, torch.bfloat16):
+            _, logits = self._run(in_range(batch["pictures"]))
         loss = F.cross_entropy(logits.float(), kinds)
         inside = kinds > 0
         return {"loss": loss, "right": (logits.argmax(1)[inside] == kinds[inside]).float().mean()}
-
-    def _picture(self, number: int) -> tuple[Pixels, Labels]:
-        if number not in self._drawn:
-            record = self._source(number)
-            self._drawn[number] = record.pixels(), record.kinds()
-        return self._drawn[number]
 
     def after(self, step: int) -> None:
         """Do nothing more."""

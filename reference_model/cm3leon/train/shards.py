@@ -6,7 +6,7 @@ A shard is written whole or not at all, and one that is there is kept, so that t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.label_maps import painted
-from cm3leon.train.records import Pixels, Record, Source, tensor_of
+from cm3leon.train.records import Pixels, Record, Source, in_range
 
 SHARD = 5_000
 QUESTIONS = 8
@@ -41,24 +43,55 @@ class Prepared:
     boxes: tuple[tuple[str, tuple[int, int, int, int]], ...]
 
 
-def prepare(tokenizer: ImageTokenizer, source: Source, folder: Path, shards: int, size: int = SHARD) -> None:
-    """Write the shards 0 to `shards` - 1, of `size` records each, that `folder` lacks."""
+def prepare(
+    tokenizer: ImageTokenizer, source: Source, folder: Path, shards: int, size: int = SHARD, workers: int = 0
+) -> None:
+    """Write the shards 0 to `shards` - 1, of `size` records each, that `folder` lacks.
+
+    `workers` processes draw the records; the tokenizer codes them where it is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for shard in range(shards):
-        if _path(folder, shard).exists():
-            continue
-        codes, words = [], []
-        end = (shard + 1) * size
-        for first in range(shard * size, end, _BATCH):
-            records = [source(number) for number in range(first, min(first + _BATCH, end))]
-            drawn = [_pictures(record) for record in records]
-            codes.append(_encoded(tokenizer, [picture for pictures, _ in drawn for picture in pictures]))
-            words += [_words(record, told) for record, (_, told) in zip(records, drawn, strict=True)]
+    missing = [shard for shard in range(shards) if not _path(folder, shard).exists()]
+    parts = [
+        range(first, min(first + _BATCH, (shard + 1) * size))
+        for shard in missing
+        for first in range(shard * size, (shard + 1) * size, _BATCH)
+    ]
+    drawn = iter(_loader(_Drawn(source), parts, workers))
+    for shard in missing:
+        codes, lines = [], list[str]()
+        for _ in range(0, size, _BATCH):
+            pictures, words = next(drawn)
+            codes.append(_encoded(tokenizer, pictures))
+            lines += words
         path = _path(folder, shard)
-        path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in words), encoding="utf-8")
+        path.with_suffix(".jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         beside = path.with_suffix(".part.npy")
         np.save(beside, np.concatenate(codes).reshape(size, 5, -1))
         beside.replace(path)
+
+
+class _Drawn(Dataset[tuple[Tensor, list[str]]]):
+    """The pictures `(5 N, H, W, 3)` of N records, and a line of words for each."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __getitem__(self, numbers: range) -> tuple[Tensor, list[str]]:
+        pictures: list[Pixels] = []
+        lines = []
+        for number in numbers:
+            record = self._source(number)
+            shown, instruction = _pictures(record)
+            pictures += shown
+            lines.append(json.dumps(_words(record, instruction)))
+        return torch.from_numpy(np.stack(pictures)), lines
+
+
+def _loader(drawn: _Drawn, parts: list[range], workers: int) -> Iterable[tuple[Tensor, list[str]]]:
+    if not workers:
+        return map(drawn.__getitem__, parts)
+    return DataLoader(drawn, batch_size=None, sampler=parts, num_workers=workers, multiprocessing_context="fork")
 
 
 def _path(folder: Path, shard: int) -> Path:
@@ -83,11 +116,10 @@ def _words(record: Record, instruction: str | None) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _encoded(tokenizer: ImageTokenizer, pictures: Sequence[Pixels]) -> Codes:
-    x = tensor_of(list(pictures)).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        codes = tokenizer.encode(x)
-    return codes.numpy().astype(np.uint16)
+def _encoded(tokenizer: ImageTokenizer, pictures: Tensor) -> Codes:
+    # in 32 bits, as the finished model codes what it is shown
+    codes: Codes = tokenizer.encode(in_range(pictures.to(tokenizer.quantize.embedding.weight.device))).cpu().numpy()
+    return codes.astype(np.uint16)
 
 
 class Shards:

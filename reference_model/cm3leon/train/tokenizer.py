@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.label_maps import painted
-from cm3leon.train.records import Labels, Pixels, Record, Source, tensor_of
+from cm3leon.train.loop import Batch
+from cm3leon.train.records import Labels, Pixels, Record, Source, in_range
 from cm3leon.train.seer import Seer
 
 _DECAY = 0.99
@@ -37,8 +39,6 @@ class TokenizerRecipe:
     """What decides the trained weights, besides the schedule."""
 
     batch: int = 64
-    pictures: int = 40_000
-    """Different pictures, which are kept in memory once drawn."""
     warmup: int = 300
     """Steps before anything is rounded to codes."""
     squared: float = 2.0
@@ -87,17 +87,17 @@ class TokenizerStage:
         source: Source,
         recipe: TokenizerRecipe,
         seer: Seer | None = None,
+        device: str = "cpu",
     ) -> None:
-        self._module = TokenizerModule(tokenizer, recipe.classes).to(memory_format=torch.channels_last)
+        self._module = TokenizerModule(tokenizer, recipe.classes).to(device, memory_format=torch.channels_last)
         tokenizer.quantize.embedding.weight.requires_grad_(False)
         self._source, self._recipe = source, recipe
         self._seer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
         if seer is not None:
-            self._seer = torch.compile(seer.eval().requires_grad_(False))
+            self._seer = torch.compile(seer.to(device).eval().requires_grad_(False))
         self._latents = torch.compile(tokenizer.latents)
         self._reconstruct = torch.compile(self._module)
         self._seen: tuple[Tensor, Tensor] | None = None
-        self._drawn_pictures: dict[int, tuple[Pixels, Labels, Labels]] = {}
 
     @property
     def module(self) -> nn.Module:
@@ -109,29 +109,20 @@ class TokenizerStage:
         weights = [weight for weight in self._module.parameters() if weight.requires_grad]
         return [torch.optim.AdamW(weights, rate, betas=(0.9, 0.95), weight_decay=1e-4)]
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the step's pictures `(B, 3, H, W)` in [-1, 1], the class `(B, H, W)` of each pixel, and its kind.
+    def batch(self, number: int) -> Batch:
+        """Return `pictures` `(B, H, W, 3)`, and the class and kind of each pixel, `labels` and `kinds` `(B, H, W)`.
 
         The kind is -1 throughout a map, which the seer does not know.
         """
-        numbers = range(step * self._recipe.batch, (step + 1) * self._recipe.batch)
-        drawn = [self._picture(number % self._recipe.pictures) for number in numbers]
-        kinds = torch.from_numpy(np.stack([kinds for _, _, kinds in drawn])).long()
-        kinds[[number % self._recipe.pictures // 3 % 9 < _MAPS for number in numbers]] = -1
-        labels = torch.from_numpy(np.stack([labels for _, labels, _ in drawn])).long()
-        return tensor_of([pixels for pixels, _, _ in drawn]), labels, kinds
+        first = number * self._recipe.batch
+        drawn = [_seen(self._source(place), place) for place in range(first, first + self._recipe.batch)]
+        pictures, labels, kinds = (torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
+        return {"pictures": pictures, "labels": labels, "kinds": kinds}
 
-    def _picture(self, number: int) -> tuple[Pixels, Labels, Labels]:
-        if number not in self._drawn_pictures:
-            record = self._source(number)
-            self._drawn_pictures[number] = picture(record, number), record.labels(), record.kinds()
-        return self._drawn_pictures[number]
-
-    def losses(self, step: int) -> Mapping[str, Tensor]:
-        """Return absolute, squared, gradient, class, commitment and perceptual loss of the step's pictures."""
+    def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
+        """Return absolute, squared, gradient, class, commitment and perceptual loss of a batch of pictures."""
         recipe, device = self._recipe, self._module.counts.device
-        pictures, labels, kinds = self.batch(step)
-        x = pictures.to(device).contiguous(memory_format=torch.channels_last)
+        x = in_range(batch["pictures"])
         with torch.autocast(device.type, torch.bfloat16):
             latents = self._latents(x)
         latents = latents.float()
@@ -143,8 +134,8 @@ class TokenizerStage:
             vectors, commitment = self._rounded(latents)
         with torch.autocast(device.type, torch.bfloat16):
             y, classes = self._reconstruct(vectors)
-        parts = self._compared(x, y.float(), classes.float(), labels.to(device), commitment * learnt)
-        return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds.to(device), parts)
+        parts = self._compared(x, y.float(), classes.float(), batch["labels"].long(), commitment * learnt)
+        return parts if self._seer is None else self._seen_alike(self._seer, x, y, batch["kinds"].long(), parts)
 
     def _seen_alike(
         self,
@@ -160,8 +151,9 @@ class TokenizerStage:
             with torch.no_grad():
                 wanted, _ = seer(x)
             features, logits = seer(y)
-        told = F.cross_entropy(logits.float()[known], kinds[known])
-        apart = (features.float() - wanted.float())[known].square().mean()
+        wrong = F.cross_entropy(logits.float(), kinds, ignore_index=-1, reduction="none").mean((1, 2))
+        distance = (features.float() - wanted.float()).square().mean((1, 2, 3))
+        told, apart = ((part * known).sum() / known.sum().clamp(min=1) for part in (wrong, distance))
         loss = parts["loss"] + self._recipe.perceptual * (told + 0.1 * apart)
         return {**parts, "loss": loss, "seen": told, "apart": apart}
 
@@ -220,14 +212,24 @@ class TokenizerStage:
 
     def _drawn(self, number: int, among: int, count: int) -> Tensor:
         generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + number)
-        return torch.randint(among, (count,), generator=generator)
+        return torch.randint(among, (count,), generator=generator).to(self._module.counts.device)
+
+
+def _seen(record: Record, index: int) -> tuple[Pixels, Labels, npt.NDArray[np.int16]]:
+    """Return what `picture` returns, with the class and the kind of each pixel."""
+    kinds = record.kinds().astype(np.int16)
+    return picture(record, index), record.labels(), np.full_like(kinds, -1) if _is_map(index) else kinds
+
+
+def _is_map(index: int) -> bool:
+    # whatever the period of the source's strata, each turn meets all of them
+    return index // 3 % 9 < _MAPS
 
 
 def picture(record: Record, index: int) -> Pixels:
     """Return the record's picture; one in three times its outlines, depth or painted label map instead."""
     maps: tuple[Callable[[], Pixels], ...] = (record.edges, record.depth, partial(_painted, record))
-    turn = index // 3 % 9  # whatever the period of the source's strata, each turn meets all of them
-    return maps[turn]() if turn < len(maps) else record.pixels()
+    return maps[index // 3 % 9]() if _is_map(index) else record.pixels()
 
 
 def _painted(record: Record) -> Pixels:

@@ -1,0 +1,87 @@
+"""What trains the shipped model: each stage's schedule and recipe as data, for a GPU and for two CPU cores."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cm3leon.config import BLOCKSWORLD_IMAGE, BLOCKSWORLD_TRANSFORMER, ImageTokenizerConfig, TransformerConfig
+from cm3leon.train.dual_encoder import DualEncoderRecipe
+from cm3leon.train.language import LanguageRecipe
+from cm3leon.train.loop import Schedule
+from cm3leon.train.tokenizer import TokenizerRecipe
+
+PRETRAINING: Mapping[str, float] = types.MappingProxyType({"pair": 1.0})
+FINETUNING: Mapping[str, float] = types.MappingProxyType(
+    {
+        "text-to-image": 0.30,
+        "captioning": 0.10,
+        "vqa": 0.16,
+        "editing": 0.20,
+        "edges": 0.07,
+        "depth": 0.04,
+        "segmentation": 0.06,
+        "boxes": 0.07,
+    }
+)
+"""How often each kind of document comes; the paper limits a set's up- and down-sampling to 3 and 0.3 (its table 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides the weights of a model."""
+
+    seer: Schedule
+    seer_batch: int
+    tokenizer: Schedule
+    tokenizer_recipe: TokenizerRecipe
+    encoder: Schedule
+    encoder_recipe: DualEncoderRecipe
+    shards: int
+    """Prepared records, in thousands of `shards.SHARD`."""
+    pretrain: Schedule
+    finetune: Schedule
+    language: LanguageRecipe
+    source: str = "evalkit_tasks.blocksworld.training:training_record"
+    """Where records come from."""
+    kinds: int = 22
+    """Kinds of pixels that the source's records tell apart."""
+    pieces: int = 640
+    """Byte pairs of the vocabulary."""
+    sentinels: int = 8
+    bank: int = 4_000
+    """Records, from the first on, that retrieval finds documents among."""
+    retrieval: float = 0.3
+    """Share of pairs and of wishes that retrieved documents stand before."""
+    image: ImageTokenizerConfig = BLOCKSWORLD_IMAGE
+    transformer: TransformerConfig = BLOCKSWORLD_TRANSFORMER
+
+
+_GPU = Plan(
+    seer=Schedule(1_200, 2e-3, 50),
+    seer_batch=128,
+    tokenizer=Schedule(6_000, 1.5e-3, 200),
+    tokenizer_recipe=TokenizerRecipe(batch=256, perceptual=0.3),
+    encoder=Schedule(1_500, 2e-3, 100),
+    encoder_recipe=DualEncoderRecipe(batch=1024),
+    shards=60,
+    pretrain=Schedule(1_000, 2e-3, 100),
+    finetune=Schedule(3_000, 2e-3, 50, floor=0.01),
+    language=LanguageRecipe(documents=768, row=448, muon_rate=6.0),
+)
+_CPU = replace(
+    _GPU,
+    seer=Schedule(2_500, 2e-3, 50),
+    seer_batch=32,
+    tokenizer=Schedule(14_000, 1e-3, 100),
+    tokenizer_recipe=TokenizerRecipe(batch=32, perceptual=0.3),
+    encoder=Schedule(2_000, 1e-3, 100),
+    encoder_recipe=DualEncoderRecipe(batch=256),
+    shards=10,
+    pretrain=Schedule(2_000, 1e-3, 100),
+    finetune=Schedule(5_000, 1e-3, 50),
+    language=LanguageRecipe(documents=96, muon_rate=6.0),
+    transformer=replace(BLOCKSWORLD_TRANSFORMER, width=320, layers=6, heads=10, hidden=1280),
+)
+PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU})
