@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from cm3leon.json_fields import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ def config_of(value: object) -> Config:
     Raises:
         ValueError: a field is missing, unknown, of another type or impossible; the message names it.
     """
-    config: Config = _parsed(Config, value, "")
+    config: Config = parsed(Config, value, "")
     _check_image(config.image)
     _check_transformer(config.transformer)
     return config
@@ -241,42 +243,6 @@ def config_of(value: object) -> Config:
 _LARGEST = 2**24
 _MOST_LAYERS = 1024
 """Bounds that no damaged number may pass: beyond them a model could not even be laid out."""
-
-
-def _parsed(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401  (the kind says what is returned)
-    """Return `value`, of parsed JSON, as a `kind`: nothing is converted but a list to a tuple and an int to a float."""
-    if is_dataclass(kind):
-        return _parsed_fields(kind, value, where)
-    choices = get_args(kind)
-    if get_origin(kind) is Literal:
-        if value in choices and isinstance(value, str):
-            return value
-        raise ValueError(f"{where} is {value!r}, not one of {', '.join(map(repr, choices))}")
-    if get_origin(kind) is types.UnionType:
-        return None if value is None else _parsed(choices[0], value, where)
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{where} is {value!r}, not a list")
-        return tuple(_parsed(choices[0], part, f"{where}[{i}]") for i, part in enumerate(value))
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):  # type: ignore[arg-type]
-        raise ValueError(f"{where} is {value!r}, not {'a number' if kind is float else f'of type {kind.__name__}'}")
-    return value
-
-
-def _parsed_fields(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401
-    if not isinstance(value, dict):
-        raise ValueError(f"{where or 'the config'} is {value!r}, not an object")
-    lead = f"{where}." if where else ""
-    known = {field.name: field for field in fields(kind)}
-    unknown = [f"{lead}{name}" for name in value if name not in known]
-    missing = [f"{lead}{name}" for name, field in known.items() if field.default is MISSING and name not in value]
-    if unknown or missing:
-        faults = [f"{what} {', '.join(names)}" for what, names in (("unknown", unknown), ("missing", missing)) if names]
-        raise ValueError(f"fields are wrong: {'; '.join(faults)}")
-    hints = get_type_hints(kind)
-    return kind(**{name: _parsed(hints[name], part, f"{lead}{name}") for name, part in value.items()})
 
 
 def _check_range(where: str, name: str, value: int, largest: int, least: int = 1) -> None:

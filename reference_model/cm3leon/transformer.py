@@ -87,11 +87,16 @@ def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, grouped: bool) -> Tensor:
-    """Return what queries `(B, H, T, N)` read from keys and values `(B, K, S, N)`; causal where there is no bias."""
+    """Return what queries `(B, H, T, N)` read from keys and values `(B, K, S, N)`.
+
+    `bias` is added to the scores, or says what is read where it is boolean; without it attention is causal.
+    """
     if not grouped and q.requires_grad and q.device.type == "cpu":
         # On CPUs the fused kernel's backward pass takes three times as long as plain matrix products in bfloat16.
         if bias is None:
-            bias = torch.full((q.shape[2], k.shape[2]), -torch.inf, dtype=q.dtype).triu(1)
+            bias = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
+        if bias.dtype == torch.bool:
+            bias = torch.zeros(bias.shape, dtype=q.dtype).masked_fill(~bias, -torch.inf)
         scores = torch.add(bias.clamp(min=-1e4), q @ k.transpose(2, 3), alpha=q.shape[-1] ** -0.5)
         return scores.softmax(-1) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None, enable_gqa=grouped)

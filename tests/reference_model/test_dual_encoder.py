@@ -83,7 +83,7 @@ def swatch(number: int) -> Record:
 
 
 def stage(vocabulary: Vocabulary, **changed: float) -> DualEncoderStage:
-    recipe = DualEncoderRecipe(batch=8, pictures=8, read=8, noise=float(changed.get("noise", 0.05)))
+    recipe = DualEncoderRecipe(batch=8, read=8, noise=float(changed.get("noise", 0.05)))
     return DualEncoderStage(built(), vocabulary, swatch, recipe, compiled=False)
 
 
@@ -218,7 +218,7 @@ def test_the_shipped_shape_is_small() -> None:
 
 def test_every_weight_learns(vocabulary: Vocabulary) -> None:
     trained = stage(vocabulary)
-    trained.losses(0)["loss"].backward()  # type: ignore[no-untyped-call]
+    trained.losses(0, trained.batch(0))["loss"].backward()  # type: ignore[no-untyped-call]
     for name, weight in trained.module.named_parameters():
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
@@ -238,24 +238,38 @@ def test_a_batch_is_a_function_of_its_step(vocabulary: Vocabulary) -> None:
     first = [forth.batch(step) for step in (0, 1, 2)]
     second = [back.batch(step) for step in (2, 1, 0)][::-1]
     for a, b in zip(first, second, strict=True):
-        assert torch.equal(a.pictures, b.pictures) and a.texts == b.texts and a.altered == b.altered
-    assert first[0].texts != first[1].texts and not torch.equal(first[0].pictures, first[1].pictures)
+        assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    assert forth.told(0) != forth.told(1) and not torch.equal(first[0]["seed"], first[1]["seed"])
 
 
 def test_a_batch_holds_different_pictures_each_with_its_own_text(vocabulary: Vocabulary) -> None:
-    batch = stage(vocabulary, noise=0.0).batch(0)
-    assert len({tuple(picture.flatten().tolist()) for picture in batch.pictures}) == 8
-    for picture, text in zip(batch.pictures, batch.texts, strict=True):
-        pixels = ((picture.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
-        (number,) = [n for n in range(8) if np.array_equal(swatch(n).pixels(), pixels)]
-        assert set(text.split()) <= set(" ".join(swatch(number).captions()).split())
+    made = stage(vocabulary)
+    batch, told_texts = made.batch(1), made.told(1)
+    for number, (text, _) in enumerate(told_texts):
+        record = swatch(8 + number)
+        assert np.array_equal(batch["pictures"][number].numpy(), record.pixels())
+        assert set(text.split()) <= set(" ".join(record.captions()).split())
+        ids, mask = batch["ids"][number], batch["mask"][number]
+        assert vocabulary.decode(ids[mask].tolist()) == text
+
+
+def test_altered_texts_stand_behind_the_texts(vocabulary: Vocabulary) -> None:
+    made = stage(vocabulary)
+    batch, told_texts = made.batch(0), made.told(0)
+    for number, (text, wrong) in enumerate(told_texts):
+        ids, mask = batch["ids"][8 + number], batch["mask"][8 + number]
+        assert vocabulary.decode(ids[mask].tolist()) == wrong
+        assert bool(batch["same"][number]) == (text == wrong)
 
 
 def test_noise_stays_within_its_bound(vocabulary: Vocabulary) -> None:
-    clean, noisy = stage(vocabulary, noise=0.0).batch(3).pictures, stage(vocabulary, noise=0.1).batch(3).pictures
+    made = stage(vocabulary, noise=0.1)
+    clean = torch.zeros(8, 3, 16, 16)
+    noisy = made._noisy(clean, 3)
     deviations = (noisy - clean).square().mean((1, 2, 3)).sqrt()
     assert (deviations < 0.11).all() and deviations.max() > 0.02
-    assert noisy.min() >= -1 and noisy.max() <= 1
+    assert made._noisy(clean + 1, 3).max() <= 1 and torch.equal(noisy, made._noisy(clean, 3))
+    assert not torch.equal(noisy, made._noisy(clean, 4))
 
 
 def test_equal_scores_cost_the_logarithm_of_the_choices() -> None:
@@ -281,8 +295,9 @@ def test_copies_in_a_batch_are_found(vocabulary: Vocabulary) -> None:
     def same(number: int) -> Record:
         return swatch(0 if number < 2 else number)
 
-    recipe = DualEncoderRecipe(batch=8, pictures=8, read=8, joined=1.0)
-    losses = DualEncoderStage(built(), vocabulary, same, recipe, compiled=False).losses(0)
+    recipe = DualEncoderRecipe(batch=8, read=8, joined=1.0)
+    made = DualEncoderStage(built(), vocabulary, same, recipe, compiled=False)
+    losses = made.losses(0, made.batch(0))
     assert all(math.isfinite(value.item()) for value in losses.values())
 
 

@@ -78,10 +78,11 @@ _CPU = replace(
     tokenizer_recipe=TokenizerRecipe(batch=32, perceptual=0.3),
     encoder=Schedule(2_000, 1e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=256),
-    shards=10,
-    pretrain=Schedule(2_000, 1e-3, 100),
-    finetune=Schedule(5_000, 1e-3, 50),
-    language=LanguageRecipe(documents=96, muon_rate=6.0),
-    transformer=replace(BLOCKSWORLD_TRANSFORMER, width=320, layers=6, heads=10, hidden=1280),
+    shards=2,
+    pretrain=Schedule(400, 2e-3, 50),
+    finetune=Schedule(2_000, 2e-3, 50, floor=0.01),
+    language=LanguageRecipe(documents=48, muon_rate=6.0),
+    retrieval=0.15,
+    transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
 )
 PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU})

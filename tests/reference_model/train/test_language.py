@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,16 @@ import torch.nn.functional as F
 
 from cm3leon.config import TransformerConfig
 from cm3leon.places import PlaceTable, place_table
-from cm3leon.train.language import LanguageRecipe, LanguageStage, padded
+from cm3leon.train.language import LanguageRecipe, LanguageStage, packed
 from cm3leon.train.loop import Schedule, train
-from cm3leon.train.mixture import Mixture
+from cm3leon.train.mixture import Example, Mixture
 from cm3leon.train.shards import Shards
-from cm3leon.transformer import Transformer
+from cm3leon.transformer import Places, Transformer
 from cm3leon.vocab import trained_vocabulary
+
+def losses_of(stage: LanguageStage, step: int) -> Mapping[str, torch.Tensor]:
+    return stage.losses(step, stage.batch(step))
+
 
 SHARES = {"text-to-image": 1.0, "captioning": 1.0, "vqa": 1.0, "editing": 1.0}
 
@@ -54,13 +59,22 @@ def made(tmp_path: Path) -> tuple[Mixture, PlaceTable, Transformer]:
     return Mixture(Shards(tmp_path), vocabulary, SHARES), place_table(vocabulary, 4), transformer
 
 
-def test_the_loss_is_the_weighted_mean_of_single_documents(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+def plain(example: Example, table: PlaceTable) -> tuple[torch.Tensor, Places]:
+    ids = np.array([example.ids])
+    parts = (torch.from_numpy(part) for part in (np.arange(len(example.ids))[None], *table.of(ids)))
+    return torch.from_numpy(ids), Places(*parts)
+
+
+@pytest.mark.parametrize("recipe", [LanguageRecipe(documents=10, groups=3), LanguageRecipe(documents=10, row=200)])
+def test_the_loss_is_the_weighted_mean_of_single_documents(
+    made: tuple[Mixture, PlaceTable, Transformer], recipe: LanguageRecipe
+) -> None:
     mixture, table, transformer = made
-    found = LanguageStage(transformer, mixture, table, LanguageRecipe(documents=10, groups=3)).losses(2)
+    found = losses_of(LanguageStage(transformer, mixture, table, recipe), 2)
     total, weights = 0.0, 0.0
     for number in range(20, 30):
         example = mixture.example(number)
-        ids, _, places = padded([example], table)
+        ids, places = plain(example, table)
         with torch.no_grad():
             logits = transformer(ids, places)[0, :-1]
         losses = F.cross_entropy(logits, ids[0, 1:], reduction="none")
@@ -70,22 +84,36 @@ def test_the_loss_is_the_weighted_mean_of_single_documents(made: tuple[Mixture, 
     assert float(found["image"]) == pytest.approx(np.log(transformer.config.vocabulary), rel=0.05)
 
 
-def test_padding_has_no_weight(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+def test_rows_hold_whole_documents_and_ask_for_what_weighs(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
     mixture, table, _ = made
-    examples = [mixture.example(number) for number in range(6)]
-    ids, weights, _ = padded(examples, table)
-    for row, example in enumerate(examples):
-        length = len(example.ids)
-        assert ids[row, :length].tolist() == example.ids
-        assert (ids[row, length:] == table.pad).all() and (weights[row, length:] == 0).all()
+    examples = [mixture.example(number) for number in range(30)]
+    batch = packed(examples, table, 120)
+    found, asked = [], dict(zip(batch["asked"].tolist(), batch["weights"].tolist(), strict=True))
+    for row, (ids, document) in enumerate(zip(batch["ids"], batch["document"], strict=True)):
+        assert (ids[document < 0] == table.pad).all()
+        for number in range(int(document.max()) + 1):
+            (places,) = np.nonzero(document.numpy() == number)
+            assert places.tolist() == list(range(places[0], places[-1] + 1))
+            assert batch["index"][row, places].tolist() == list(range(len(places)))
+            weights = [0.0, *(asked.get(row * 120 + place, 0.0) for place in places.tolist()[:-1])]
+            found.append((ids[places].tolist(), weights))
+    wanted = [(example.ids, [0.0, *example.weights[1:]]) for example in examples]
+    assert sorted(found) == sorted(wanted)
+    assert len(batch["ids"]) < 30 and batch["targets"].tolist() == batch["ids"].flatten()[batch["asked"] + 1].tolist()
+
+
+def test_a_document_that_is_longer_than_a_row_is_refused(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, _ = made
+    with pytest.raises(ValueError, match="longer rows"):
+        packed([mixture.example(0)], table, 8)
 
 
 def test_the_model_learns_what_it_is_shown(made: tuple[Mixture, PlaceTable, Transformer], tmp_path: Path) -> None:
     mixture, table, transformer = made
     stage = LanguageStage(transformer, mixture, table, LanguageRecipe(documents=24, groups=2))
-    before = {name: float(loss.detach()) for name, loss in stage.losses(900).items()}
+    before = {name: float(loss.detach()) for name, loss in losses_of(stage, 900).items()}
     train(stage, Schedule(steps=60, rate=1e-2, warmup=5), tmp_path / "run")
-    after = {name: float(loss.detach()) for name, loss in stage.losses(900).items()}
+    after = {name: float(loss.detach()) for name, loss in losses_of(stage, 900).items()}
     assert after["text"] < 0.3 * before["text"] and after["image"] < 0.8 * before["image"]
 
 

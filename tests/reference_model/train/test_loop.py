@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cm3leon.train.loop import LOG, Schedule, train
+from cm3leon.train.loop import LOG, Batch, Pace, Schedule, train, trained_weights
 
 
 class Line:
@@ -25,9 +27,12 @@ class Line:
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
         return [torch.optim.AdamW(self.module.parameters(), rate)]
 
-    def losses(self, step: int) -> Mapping[str, Tensor]:
+    def batch(self, number: int) -> Batch:
+        return {"x": torch.randn(8, 3, generator=torch.Generator().manual_seed(number))}
+
+    def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
         self.steps.append(step)
-        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        x = batch["x"]
         return {"loss": (self.module(x) - x.sum(1, keepdim=True)).square().mean()}
 
     def after(self, step: int) -> None:
@@ -45,6 +50,49 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert second.steps == list(range(13, 25))
     for a, b in zip(whole.module.parameters(), second.module.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_batches_made_ahead_change_no_bit(tmp_path: Path) -> None:
+    alone, helped = Line(), Line()
+    train(alone, SCHEDULE, tmp_path / "alone")
+    train(helped, SCHEDULE, tmp_path / "helped", pace=Pace(workers=2, save_every=7), stop_at=9)
+    train(helped, SCHEDULE, tmp_path / "helped", pace=Pace(workers=1))
+    for a, b in zip(alone.module.parameters(), helped.module.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_trained_weights_are_those_of_the_last_checkpoint(tmp_path: Path) -> None:
+    stage = Line()
+    train(stage, SCHEDULE, tmp_path)
+    held, weights = trained_weights(tmp_path), stage.module.state_dict()
+    assert held.keys() == weights.keys() and all(torch.equal(held[name], weights[name]) for name in held)
+    with pytest.raises(ValueError, match="run the stage 'nowhere' first"):
+        trained_weights(tmp_path / "nowhere")
+
+
+_TWO = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_loop import SCHEDULE, Line
+from cm3leon.train.loop import train
+train(Line(), SCHEDULE, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_on_twice_the_batch(tmp_path: Path) -> None:
+    class Both(Line):
+        def batch(self, number: int) -> Batch:
+            return {"x": torch.cat([super(Both, self).batch(2 * number + i)["x"] for i in range(2)])}
+
+    train(Both(), SCHEDULE, tmp_path / "one")
+    script = tmp_path / "two.py"
+    script.write_text(_TWO, encoding="utf-8")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launch, str(script), str(tmp_path / "two"), str(Path(__file__).parent)], check=True, timeout=240)
+    one, two = trained_weights(tmp_path / "one"), trained_weights(tmp_path / "two")
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:

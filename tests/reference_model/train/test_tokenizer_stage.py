@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cm3leon.config import ImageTokenizerConfig
 from cm3leon.image_tokenizer import ImageTokenizer
@@ -25,7 +26,16 @@ LATTICE = ImageTokenizerConfig(
     levels=(4, 4, 4),
 )  # fmt: skip
 LEARNT = replace(LATTICE, codes=32, levels=())
-RECIPE = TokenizerRecipe(batch=8, pictures=16, warmup=2)
+RECIPE = TokenizerRecipe(batch=8, warmup=2)
+
+
+def few(number: int) -> Record:
+    """Return one of 16 records."""
+    return source(SOURCE)(number % 16)
+
+
+def losses_of(stage: TokenizerStage | SeerStage, step: int) -> Mapping[str, Tensor]:
+    return stage.losses(step, stage.batch(step))
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +48,10 @@ def _eager() -> Iterator[None]:
 @pytest.mark.parametrize("config", [LATTICE, LEARNT])
 @pytest.mark.parametrize("seen", [False, True])
 def test_pictures_come_closer(config: ImageTokenizerConfig, seen: bool, tmp_path: Path) -> None:
-    stage = TokenizerStage(ImageTokenizer(config), source(SOURCE), RECIPE, Seer(22) if seen else None)
-    before = {name: float(loss.detach()) for name, loss in stage.losses(0).items()}
+    stage = TokenizerStage(ImageTokenizer(config), few, RECIPE, Seer(22) if seen else None)
+    before = {name: float(loss.detach()) for name, loss in losses_of(stage, 0).items()}
     train(stage, Schedule(steps=30, rate=3e-3, warmup=3), tmp_path)
-    after = {name: float(loss.detach()) for name, loss in stage.losses(0).items()}
+    after = {name: float(loss.detach()) for name, loss in losses_of(stage, 0).items()}
     assert after["absolute"] < 0.8 * before["absolute"] and after["labels"] < before["labels"]
     assert ("seen" in after) == seen
 
@@ -63,7 +73,7 @@ def test_a_stage_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 def test_learnt_codes_are_means_of_what_is_rounded_to_them() -> None:
     stage = TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), replace(RECIPE, warmup=0))
-    stage.losses(0)
+    losses_of(stage, 0)
     book = stage.module.get_parameter("tokenizer.quantize.embedding.weight")
     assert stage._seen is not None
     latents, ids = stage._seen
@@ -74,12 +84,12 @@ def test_learnt_codes_are_means_of_what_is_rounded_to_them() -> None:
 
 def test_a_dead_code_is_put_among_the_latents() -> None:
     stage = TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), replace(RECIPE, warmup=0))
-    stage.losses(0)
+    losses_of(stage, 0)
     book = stage.module.get_parameter("tokenizer.quantize.embedding.weight")
     counts, sums = stage.module.get_buffer("counts"), stage.module.get_buffer("sums")
     with torch.no_grad():
         book[5], counts[5], sums[5] = 1e3, 1e-6, 1e-3
-    stage.losses(1)
+    losses_of(stage, 1)
     assert stage._seen is not None
     latents, _ = stage._seen
     stage.after(20)
@@ -103,15 +113,27 @@ def test_one_picture_in_three_is_a_map() -> None:
 
 
 def test_the_seer_learns_to_tell_pixels(tmp_path: Path) -> None:
-    stage = SeerStage(Seer(22), source(SOURCE), batch=8, pictures=16)
-    before = float(stage.losses(0)["loss"].detach())
+    stage = SeerStage(Seer(22), few, batch=8)
+    before = float(losses_of(stage, 0)["loss"].detach())
     train(stage, Schedule(steps=20, rate=3e-3, warmup=3), tmp_path)
-    assert float(stage.losses(0)["loss"].detach()) < 0.5 * before
+    assert float(losses_of(stage, 0)["loss"].detach()) < 0.5 * before
 
 
-def test_prepared_records_hold_the_codes_of_their_pictures(tmp_path: Path) -> None:
+def test_maps_have_no_kinds() -> None:
+    batch = TokenizerStage(ImageTokenizer(LATTICE), few, replace(RECIPE, batch=27)).batch(0)
+    assert [bool((kinds < 0).all()) for kinds in batch["kinds"]] == [index // 3 < 3 for index in range(27)]
+    assert np.array_equal(batch["labels"][5].numpy(), few(5).labels())
+
+
+def test_a_batch_without_any_kind_has_losses(tmp_path: Path) -> None:
+    found = losses_of(TokenizerStage(ImageTokenizer(LATTICE), few, RECIPE, Seer(22)), 0)
+    assert float(found["seen"].detach()) == 0 and bool(found["loss"].isfinite())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_prepared_records_hold_the_codes_of_their_pictures(workers: int, tmp_path: Path) -> None:
     tokenizer = ImageTokenizer(LATTICE).eval()
-    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6)
+    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6, workers=workers)
     shards = Shards(tmp_path)
     assert len(shards) == 12
     for number in (0, 7, 11):
@@ -120,11 +142,11 @@ def test_prepared_records_hold_the_codes_of_their_pictures(tmp_path: Path) -> No
         edit = record.edit()
         assert (held.instruction is None) == (edit is None)
         x = torch.from_numpy(record.pixels()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode():
             codes = tokenizer.encode(x)[0].numpy()
-        assert (held.picture == codes).mean() > 0.9
+        assert (held.picture == codes).mean() > 0.98  # another batch may round the last bit elsewhere
     untouched = (tmp_path / "shard-0000.npy").stat().st_mtime_ns
-    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6)
+    prepare(tokenizer, source(SOURCE), tmp_path, 2, size=6, workers=workers)
     assert (tmp_path / "shard-0000.npy").stat().st_mtime_ns == untouched
 
 
@@ -137,6 +159,6 @@ def test_a_source_that_is_none_is_refused(name: str) -> None:
 @pytest.mark.parametrize("config", [LATTICE, LEARNT])
 def test_the_encoder_learns_through_the_rounding(config: ImageTokenizerConfig) -> None:
     stage = TokenizerStage(ImageTokenizer(config), source(SOURCE), replace(RECIPE, warmup=0, commitment=0.0))
-    stage.losses(0)["loss"].backward()  # type: ignore[no-untyped-call]
+    losses_of(stage, 0)["loss"].backward()  # type: ignore[no-untyped-call]
     gradient = stage.module.get_parameter("tokenizer.encoder.conv_in.weight").grad
     assert gradient is not None and float(gradient.abs().max()) > 0
