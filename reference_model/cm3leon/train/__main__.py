@@ -65,9 +65,14 @@ class Workshop:
 
     def prepare(self) -> None:
         """Write records with their pictures as codes."""
-        tokenizer = self.trained_tokenizer().to(self.device, memory_format=torch.channels_last)
+        tokenizer = self.trained_tokenizer().to(self.device)
         prepare(
-            tokenizer, source(self.plan.source), self.folder / "shards", self.plan.shards, workers=self.pace.workers
+            tokenizer,
+            source(self.plan.source),
+            self.folder / "shards",
+            self.plan.shards,
+            workers=self.pace.workers,
+            whole=self.plan.whole_shards,
         )
 
     def neighbours(self) -> None:

@@ -69,8 +69,8 @@ class Mixture:
         """Return document `number`."""
         rng = random.Random(self.seed * 1_000_000_007 + number)
         document: Document | None = None
+        kind = rng.choices(list(self.shares), list(self.shares.values()))[0]
         while document is None:
-            kind = rng.choices(list(self.shares), list(self.shares.values()))[0]
             place = rng.randrange(len(self.shards))
             document = _KINDS[kind](self.shards.record(place), rng)
         before: Document = ()
@@ -146,8 +146,10 @@ def _edit(record: Prepared, rng: random.Random) -> Document | None:
     return editing(_picture(record.picture), instruction, _picture(record.edited))
 
 
-def _from(kind: Structure, record: Prepared, rng: random.Random) -> Document:
+def _from(kind: Structure, record: Prepared, rng: random.Random) -> Document | None:
     shown = {"edges": record.edges, "depth": record.depth, "segmentation": record.segmentation}[kind]
+    if shown is None:
+        return None
     caption = _wish(record, rng) if rng.random() < 0.6 else None
     return from_structure(kind, _picture(shown), caption, _picture(record.picture))
 

@@ -39,7 +39,7 @@ class Plan:
     encoder: Schedule
     encoder_recipe: DualEncoderRecipe
     shards: int
-    """Prepared records, in thousands of `shards.SHARD`."""
+    """Shards of prepared records."""
     pretrain: Schedule
     finetune: Schedule
     language: LanguageRecipe
@@ -52,6 +52,8 @@ class Plan:
     sentinels: int = 8
     bank: int = 4_000
     """Records, from the first on, that retrieval finds documents among."""
+    whole_shards: int | None = None
+    """Those that hold maps and edited pictures: the first so many, or all."""
     retrieval: float = 0.3
     """Share of pairs and of wishes that retrieved documents stand before."""
     image: ImageTokenizerConfig = BLOCKSWORLD_IMAGE
@@ -78,11 +80,12 @@ _CPU = replace(
     tokenizer_recipe=TokenizerRecipe(batch=32, perceptual=0.3),
     encoder=Schedule(2_000, 1e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=256),
-    shards=2,
-    pretrain=Schedule(400, 2e-3, 50),
-    finetune=Schedule(2_000, 2e-3, 50, floor=0.01),
+    shards=4,
+    whole_shards=1,
+    pretrain=Schedule(500, 2e-3, 50),
+    finetune=Schedule(3_000, 2e-3, 50, floor=0.01),
     language=LanguageRecipe(documents=48, muon_rate=6.0),
-    retrieval=0.15,
+    retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
 )
 PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU})

@@ -24,18 +24,23 @@ from cm3leon.train.records import Pixels, Record, Source, in_range
 SHARD = 5_000
 QUESTIONS = 8
 _BATCH = 250
+_CODED = 64
+"""Pictures that are coded at a time: with more, a CPU spends its time on fetching memory, five times as long."""
+_PICTURES = 5
+_NONE = 2**16 - 1
+"""Stands for every code of a picture that was left out."""
 
 Codes = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One record: its pictures as codes `(cells,)`, and its words."""
+    """One record: its pictures as codes `(cells,)`, None where they were left out, and its words."""
 
     picture: Codes
-    edges: Codes
-    depth: Codes
-    segmentation: Codes
+    edges: Codes | None
+    depth: Codes | None
+    segmentation: Codes | None
     edited: Codes | None
     instruction: str | None
     captions: tuple[str, ...]
@@ -44,38 +49,46 @@ class Prepared:
 
 
 def prepare(
-    tokenizer: ImageTokenizer, source: Source, folder: Path, shards: int, size: int = SHARD, workers: int = 0
+    tokenizer: ImageTokenizer,
+    source: Source,
+    folder: Path,
+    shards: int,
+    size: int = SHARD,
+    workers: int = 0,
+    whole: int | None = None,
 ) -> None:
     """Write the shards 0 to `shards` - 1, of `size` records each, that `folder` lacks.
 
-    `workers` processes draw the records; the tokenizer codes them where it is.
+    `workers` processes draw the records; the tokenizer codes them where it is. Only the first `whole` shards, or all,
+    hold the maps and the edited pictures, the others nothing but the picture: coding is what takes time on a CPU.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in range(shards) if not _path(folder, shard).exists()]
+    full = range((shards if whole is None else whole) * size)
     parts = [
         range(first, min(first + _BATCH, (shard + 1) * size))
         for shard in missing
         for first in range(shard * size, (shard + 1) * size, _BATCH)
     ]
-    drawn = iter(_loader(_Drawn(source), parts, workers))
+    drawn = iter(_loader(_Drawn(source, full), parts, workers))
     for shard in missing:
         codes, lines = [], list[str]()
         for _ in range(0, size, _BATCH):
             pictures, words = next(drawn)
-            codes.append(_encoded(tokenizer, pictures))
+            codes.append(_encoded(tokenizer, pictures, len(words)))
             lines += words
         path = _path(folder, shard)
         path.with_suffix(".jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         beside = path.with_suffix(".part.npy")
-        np.save(beside, np.concatenate(codes).reshape(size, 5, -1))
+        np.save(beside, np.concatenate(codes))
         beside.replace(path)
 
 
 class _Drawn(Dataset[tuple[Tensor, list[str]]]):
-    """The pictures `(5 N, H, W, 3)` of N records, and a line of words for each."""
+    """The pictures of N records, five each or `(N, H, W, 3)` outside `full`, and a line of words for each."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, full: range) -> None:
+        self._source, self._full = source, full
 
     def __getitem__(self, numbers: range) -> tuple[Tensor, list[str]]:
         pictures: list[Pixels] = []
@@ -83,7 +96,7 @@ class _Drawn(Dataset[tuple[Tensor, list[str]]]):
         for number in numbers:
             record = self._source(number)
             shown, instruction = _pictures(record)
-            pictures += shown
+            pictures += shown if number in self._full else shown[:1]
             lines.append(json.dumps(_words(record, instruction)))
         return torch.from_numpy(np.stack(pictures)), lines
 
@@ -116,10 +129,15 @@ def _words(record: Record, instruction: str | None) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _encoded(tokenizer: ImageTokenizer, pictures: Tensor) -> Codes:
+def _encoded(tokenizer: ImageTokenizer, pictures: Tensor, records: int) -> Codes:
+    """Return the codes `(records, 5, cells)` of the records' pictures."""
     # in 32 bits, as the finished model codes what it is shown
-    codes: Codes = tokenizer.encode(in_range(pictures.to(tokenizer.quantize.embedding.weight.device))).cpu().numpy()
-    return codes.astype(np.uint16)
+    device = tokenizer.quantize.embedding.weight.device
+    parts = [tokenizer.encode(in_range(part.to(device))).cpu() for part in pictures.split(_CODED)]
+    codes = torch.cat(parts).numpy().reshape(records, -1, tokenizer.config.grid**2)
+    whole = np.full((records, _PICTURES, codes.shape[2]), _NONE, np.uint16)
+    whole[:, : codes.shape[1]] = codes
+    return whole
 
 
 class Shards:
@@ -141,7 +159,8 @@ class Shards:
         """Return record `number`, modulo how many there are."""
         place = number % len(self)
         words = json.loads(self._words[place])
-        picture, edges, depth, segmentation, edited = self._codes[place]
+        picture, *others = self._codes[place]
+        edges, depth, segmentation, edited = (None if codes[0] == _NONE else codes for codes in others)
         told = words["instruction"]
         return Prepared(
             picture,
