@@ -110,7 +110,7 @@ def tempered(logits: Tensor, temperature: PerRow) -> Tensor:
     ids = torch.arange(logits.shape[-1], device=logits.device)
     largest = logits.masked_fill(ids != logits.argmax(-1, keepdim=True), -torch.inf)
     column = _column(temperature, logits)
-    return torch.where(column == 0, largest, logits / torch.where(column == 0, 1.0, column))
+    return torch.where(column == 0, largest, logits / column.masked_fill(column == 0, 1.0))
 
 
 def top_p(logits: Tensor, p: PerRow) -> Tensor:
@@ -121,7 +121,7 @@ def top_p(logits: Tensor, p: PerRow) -> Tensor:
     Source: nucleus sampling, Holtzman et al. 2020, arXiv:1904.09751.
     """
     logits = logits.double()
-    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    ordered, order = _ranked(logits)
     masses = _whole_masses(ordered)
     before = masses.cumsum(-1) - masses
     share = _column(p, logits)
@@ -250,6 +250,18 @@ def best_of(scores: Tensor) -> Tensor:
 def _column(value: PerRow, like: Tensor) -> Tensor:
     column = torch.as_tensor(value, dtype=torch.float64, device=like.device)
     return column.reshape(-1, 1)
+
+
+def _ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row of `(B, V)`, the largest first, the first of equals before the others, and the id of each rank."""
+    if logits.device.type == "cpu":
+        return tuple(logits.sort(dim=-1, descending=True, stable=True))
+    # A GPU would sort one row after the other; so all are sorted as one, and then by their row.
+    ids = logits.shape[-1]
+    places = logits.flatten().argsort(descending=True, stable=True)
+    places = places[(places // ids).int().argsort(stable=True)]
+    order = (places % ids).view(logits.shape)
+    return logits.gather(-1, order), order
 
 
 def _in_place(ordered: Tensor, order: Tensor) -> Tensor:

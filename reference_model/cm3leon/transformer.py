@@ -46,9 +46,16 @@ class Norm(nn.Module):
         """Return the normed tensor."""
         if self.weight is None:
             return F.layer_norm(x, (self.width,), eps=self.eps)
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * wide.to(x.dtype)
+        return F.rms_norm(x, (self.width,), self.weight, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What one new token of each sequence reads of its cache: the first `lengths` `(B,)` places of int32, and those
+    from `end` to its own."""
+
+    lengths: Tensor
+    end: int
 
 
 class HeadNorm(nn.Module):
@@ -62,7 +69,7 @@ class HeadNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, T, H, N)` normed."""
         # Chameleon's config sets eps for its other norms only
-        return F.layer_norm(x, x.shape[-1:], None, None, 1e-5) * self.weight + self.bias
+        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:], None, None, 1e-5), self.weight)
 
 
 class KeyValues:
@@ -111,15 +118,23 @@ class Attention(nn.Module):
         self.k_norm = HeadNorm(self.kv_heads, self.channels) if config.qk_norm else None
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        seen: Tensor | Gap | None,
+        cache: KeyValues | None,
+        at: Tensor,
     ) -> Tensor:
         """Return the attention's output `(B, T, D)`.
 
-        `bias` `(B, 1, T, S)` is added to the scores; without it attention is causal over the T tokens alone. Keys and
-        values are written into `cache` at `at` `(T,)`, and read from all of it.
+        Keys and values are written into `cache` at `at` `(T,)`. A tensor `seen` `(B, 1, T, S)` is added to the scores
+        of the cache's first S places; a `Gap`, for one token on a GPU, names the places that are read. Without either,
+        attention is causal over the T tokens alone, whatever the cache holds.
         """
         batch, length, _ = x.shape
         qkv = self.qkv_proj(x).unflatten(2, (-1, self.channels))  # (B, T, H + 2 K, N)
+        if isinstance(seen, Gap):
+            return self._one_token(qkv[:, 0], turn, seen, cache, at)
         q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
@@ -128,9 +143,21 @@ class Attention(nn.Module):
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, N)
         if cache is not None:
             cache.put(k, v, at)
-            k, v = cache.keys, cache.values
-        out = _attended(q, k, v, bias, grouped=self.kv_heads != self.heads)
+            if seen is not None:
+                k, v = cache.keys[:, :, : seen.shape[-1]], cache.values[:, :, : seen.shape[-1]]
+        out = _attended(q, k, v, seen, grouped=self.kv_heads != self.heads)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+
+    def _one_token(
+        self, qkv: Tensor, turn: tuple[Tensor, Tensor] | None, gap: Gap, cache: KeyValues | None, at: Tensor
+    ) -> Tensor:
+        from cm3leon.kernels import attended, turned_and_kept  # Triton is there only beside a GPU
+
+        if cache is None:
+            raise ValueError("a gap is one of a cache; give the cache")
+        norms = None if self.q_norm is None or self.k_norm is None else (self.q_norm, self.k_norm)
+        queries = turned_and_kept(qkv, turn, norms, cache, at)
+        return self.o_proj(attended(queries, cache, gap.lengths, gap.end, at).flatten(1)[:, None])
 
 
 class MLP(nn.Module):
@@ -163,13 +190,18 @@ class Layer(nn.Module):
         self.swin = config.swin_norm
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        seen: Tensor | Gap | None,
+        cache: KeyValues | None,
+        at: Tensor,
     ) -> Tensor:
         """Return `(B, T, D)`."""
         if self.swin:
-            x = x + self.input_layernorm(self.self_attn(x, turn, bias, cache, at))
+            x = x + self.input_layernorm(self.self_attn(x, turn, seen, cache, at))
             return x + self.post_attention_layernorm(self.mlp(x))
-        x = x + self.self_attn(self.input_layernorm(x), turn, bias, cache, at)
+        x = x + self.self_attn(self.input_layernorm(x), turn, seen, cache, at)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -208,11 +240,11 @@ class Transformer(nn.Module):
         self,
         ids: Tensor,
         places: Places,
-        bias: Tensor | None = None,
+        seen: Tensor | Gap | None = None,
         caches: list[KeyValues] | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
-        """Return the last layer's normed output `(B, T, D)` for token ids `(B, T)`."""
+        """Return the last layer's normed output `(B, T, D)` for token ids `(B, T)`; `seen` is as `Attention` has it."""
         x = self.embed_tokens(ids)
         if self.embed_positions is not None:
             x = x + self.embed_positions(places.index if self.embed_cells is None else places.offset)
@@ -223,7 +255,7 @@ class Transformer(nn.Module):
         turn = self._angles(places.index, x.dtype) if self.config.position == "rotary" else None
         steps = places.index if at is None else at
         for number, layer in enumerate(self.layers):
-            x = layer(x, turn, bias, None if caches is None else caches[number], steps)
+            x = layer(x, turn, seen, None if caches is None else caches[number], steps)
         return self.norm(x)
 
     def forward(self, ids: Tensor, places: Places) -> Tensor:
