@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text, inverse_cdf
+from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text
 from cm3leon.places import PlaceTable
 from cm3leon.transformer import Gap, KeyValues, Places, Transformer
 
 ROWS = 16
 """Rows of a batch; one that holds fewer is filled up."""
 _FILLED_TO = 32
-_READ_IN = 64
+_READ_IN = 16
 """On a CPU a token reads the cache up to a multiple of so many places behind its prompt."""
 _WARM_UP = 3
 """Steps that a GPU takes before it records one."""
@@ -190,7 +190,7 @@ class _Choice:
         rows = len(self.tokens)
         logits = F.linear(hidden, self._head).double().view(self._streams, rows, -1)  # (G, B, V)
         noise = self._noise.index_select(1, self._step)[:, 0]
-        ids = inverse_cdf(_scores(logits, self._weights, self._rows), noise)
+        ids = self._rows.ids(_scores(logits, self._weights, self._rows), noise)
         self._chosen.index_copy_(1, self._step, ids[:, None])
         self._ended |= ids == self._end
         self.tokens.copy_(self._admissible[ids.clamp(max=len(self._admissible) - 1)])

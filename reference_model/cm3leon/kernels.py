@@ -49,7 +49,7 @@ def _turn_and_keep(
     if TURNED:
         if not is_value:
             c = tl.load(cos + sequence * channels + left).to(tl.float32)
-            s = tl.load(sin + sequence * channels + left).to(tl.float32)
+            s = tl.load(sin + sequence * channels + HALF + left).to(tl.float32)
             turned = a * c - b * s
             b = b * c + a * s
             a = turned

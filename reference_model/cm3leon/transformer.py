@@ -66,10 +66,12 @@ class HeadNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(heads, channels))
         self.bias = nn.Parameter(torch.zeros(heads, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, T, H, N)` normed."""
+    @staticmethod
+    def both(x: Tensor, queries: HeadNorm, keys: HeadNorm) -> Tensor:
+        """Return `(B, T, H + K, N)` normed, H heads by the one and K by the other."""
+        weight, bias = torch.cat((queries.weight, keys.weight)), torch.cat((queries.bias, keys.bias))
         # Chameleon's config sets eps for its other norms only
-        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:], None, None, 1e-5), self.weight)
+        return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:], None, None, 1e-5), weight)
 
 
 class KeyValues:
@@ -88,9 +90,12 @@ class KeyValues:
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return `(B, T, H, N)` turned by angles `(B, T, 1, N)`, channel i paired with channel i + N / 2."""
+    """Return `(B, T, H, N)` turned by angles `(B, T, 1, N)`, channel i paired with channel i + N / 2.
+
+    The sines of the first half are negative.
+    """
     left, right = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-right, left), dim=-1) * sin
+    return torch.addcmul(x * cos, torch.cat((right, left), dim=-1), sin)
 
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, grouped: bool) -> Tensor:
@@ -135,12 +140,13 @@ class Attention(nn.Module):
         qkv = self.qkv_proj(x).unflatten(2, (-1, self.channels))  # (B, T, H + 2 K, N)
         if isinstance(seen, Gap):
             return self._one_token(qkv[:, 0], turn, seen, cache, at)
-        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+            qk = HeadNorm.both(qk, self.q_norm, self.k_norm)
         if turn is not None:
-            q, k = rotary(q, *turn), rotary(k, *turn)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, N)
+            qk = rotary(qk, *turn)
+        qk, v = qk.transpose(1, 2), v.transpose(1, 2)  # (B, H + K, T, N)
+        q, k = qk.split((self.heads, self.kv_heads), dim=1)
         if cache is not None:
             cache.put(k, v, at)
             if seen is not None:
@@ -218,6 +224,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = Norm(config)
         self.lm_head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        self._turns: Tensor | None = None
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator, std: float = INIT_STD) -> None:
@@ -269,8 +276,18 @@ class Transformer(nn.Module):
         return [KeyValues(batch, c.kv_heads or c.heads, length, c.width // c.heads, like) for _ in range(c.layers)]
 
     def _angles(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines `(B, T, 1, N)` of the places `index`, as `rotary` takes them."""
+        if self._turns is None or self._turns.dtype != dtype or self._turns.device != index.device:
+            with torch.inference_mode(False):  # what is made in inference could not be trained through
+                self._turns = self._all_turns(index.device, dtype)
+        cos, sin = self._turns[:, index].unsqueeze(3)
+        return cos, sin
+
+    def _all_turns(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         channels = self.config.width // self.config.heads
-        steps = torch.arange(0, channels, 2, device=index.device).float() / channels
-        angles = index[..., None].float() * (1.0 / self.config.rope_theta**steps)  # (B, T, N / 2)
-        angles = torch.cat((angles, angles), dim=-1)[:, :, None]
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        steps = torch.arange(0, channels, 2, device=device).float() / channels
+        angles = torch.outer(
+            torch.arange(self.config.context, device=device).float(), 1.0 / self.config.rope_theta**steps
+        )
+        cos, sin = angles.cos(), angles.sin()  # (context, N / 2)
+        return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))).to(dtype)
