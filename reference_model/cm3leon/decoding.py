@@ -128,12 +128,12 @@ def top_p(logits: Tensor, p: PerRow) -> Tensor:
     beyond = torch.searchsorted(cumulated.double(), share * cumulated[:, -1:])
     count = torch.where(share >= 1, logits.shape[-1], (beyond + 1).clamp(max=logits.shape[-1]))
     least = ordered.gather(-1, count - 1)
-    kept = logits >= least
-    excess = kept.sum(-1, keepdim=True) - count  # equals of the last one, of higher ids
+    dropped = logits < least
+    excess = logits.shape[-1] - count - dropped.sum(-1, keepdim=True)  # equals of the last one, of higher ids
     if logits.device.type != "cpu" or bool(excess.any()):
         level = logits == least
-        kept &= ~(level & (level.flip(-1).cumsum(-1).flip(-1) <= excess))
-    return logits.masked_fill(~kept, -torch.inf)
+        dropped |= level & (level.flip(-1).cumsum(-1).flip(-1) <= excess)
+    return torch.where(dropped, -torch.inf, logits)
 
 
 def top_k(logits: Tensor, k: PerRow) -> Tensor:
@@ -158,7 +158,7 @@ def contrastive(expert: Tensor, amateur: Tensor, alpha: PerRow, k: PerRow = 1) -
     largest = _ordered(likelihoods).gather(-1, place)
     plausible = (likelihoods >= _column(alpha, expert) * largest) & (expert > -torch.inf)
     ratio = expert.log_softmax(-1) - amateur.log_softmax(-1)
-    return ratio.masked_fill(~plausible, -torch.inf)
+    return torch.where(plausible, ratio, -torch.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text
+from cm3leon.packed import linear, packed
 from cm3leon.places import PlaceTable
 from cm3leon.transformer import Gap, KeyValues, Places, Transformer
 
@@ -76,10 +76,10 @@ class Generator:
         self, transformer: Transformer, table: PlaceTable, codes: Sequence[int], end: int, rows: int = ROWS
     ) -> None:
         """`codes` are the ids of picture codes in order, `end` is the id that ends words, `rows` those of a batch."""
-        self._transformer = transformer.eval()
+        self._transformer = packed(transformer.eval(), 2 * rows)
         self._table = table
         self._codes = torch.tensor(list(codes))
-        self._words = torch.tensor([i for i, kind in enumerate(table.kinds.tolist()) if kind == 0 or i == end])
+        self._words = torch.from_numpy(np.flatnonzero((table.kinds == 0) | (np.arange(len(table.kinds)) == end)))
         self._end = end
         self._rows = rows
 
@@ -174,7 +174,8 @@ class _Choice:
         self._streams, rows = batch.streams, len(batch.prompts)
         self._end = -1 if end is None else end
         self._admissible = admissible.to(device)
-        self._head = transformer.head[self._admissible]  # (V, D): the other rows can never be chosen
+        # (V, D): the other rows can never be chosen
+        self._head = linear(transformer.head[self._admissible], rows * batch.streams)
         self._rows = Rows.of([prompt.sampling for prompt in batch.prompts], device)
         self._noise = torch.stack([_noise(prompt.seed, new) for prompt in batch.prompts]).to(device)  # (B, N)
         weights = torch.tensor([prompt.weights for prompt in batch.prompts], dtype=torch.float64)
@@ -188,7 +189,7 @@ class _Choice:
     def choose(self, hidden: Tensor) -> None:
         """Choose each row's next token behind the last layer's output `(G B, D)`."""
         rows = len(self.tokens)
-        logits = F.linear(hidden, self._head).double().view(self._streams, rows, -1)  # (G, B, V)
+        logits = self._head(hidden).double().view(self._streams, rows, -1)  # (G, B, V)
         noise = self._noise.index_select(1, self._step)[:, 0]
         ids = self._rows.ids(_scores(logits, self._weights, self._rows), noise)
         self._chosen.index_copy_(1, self._step, ids[:, None])
