@@ -10,8 +10,9 @@ import copy
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cm3leon.quantisation import Int8Linear
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _DTYPES = (torch.float32, torch.bfloat16)
@@ -55,9 +56,14 @@ def packed(module: _Module, rows: int) -> _Module:
     Whatever is not packed is shared with `module`, which stays as it is.
     """
     twin = copy.copy(module)
-    children: dict[str, nn.Module | None] = {}
-    for name, child in module.named_children():
-        maps = isinstance(child, nn.Linear) and can_pack(child.weight) and name != "lm_head"
-        children[name] = linear(child.weight, rows) if maps else packed(child, rows)
+    children = {name: _packed_child(name, child, rows) for name, child in module.named_children()}
     twin.__dict__["_modules"] = {**module._modules, **children}
     return twin
+
+
+def _packed_child(name: str, child: nn.Module, rows: int) -> nn.Module:
+    if isinstance(child, Int8Linear) and child.weight.device.type == "cpu":
+        return linear(child.plain, rows)
+    if isinstance(child, nn.Linear) and name != "lm_head" and can_pack(child.weight):
+        return linear(child.weight, rows)
+    return packed(child, rows)

@@ -1,15 +1,22 @@
-"""Weights as whole numbers of eight bits: half the bytes of bfloat16, which is what a token costs on a GPU.
+"""The precisions of a loaded transformer, among them weights as whole numbers of eight bits.
 
-Each row of a matrix has a scale of its own, the largest of its numbers over 127, and nothing is added: symmetric, no
-calibration. Embeddings, head and norms keep their dtype.
+Those are half the bytes of bfloat16, and bytes are what a token costs on a GPU. Each row of a matrix has a scale of its
+own, the largest of its numbers over 127, and nothing is added: symmetric, no calibration. Embeddings, head and norms
+keep their dtype. On a CPU they save no time, and `packed` makes plain weights of them.
 """
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+"""What weights are held as; beside those of `int8`, the others and all activations are bfloat16."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.bfloat16}
 _MOST_ROWS = 64
 """Rows up to which reading the weights is what a product costs on a GPU."""
 
@@ -20,10 +27,17 @@ class Int8Linear(nn.Module):
     weight: Tensor
     scales: Tensor
 
-    def __init__(self, weight: Tensor, scales: Tensor) -> None:
+    def __init__(self, weight: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        """`dtype` is that of what comes in."""
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("scales", scales)
+        self._dtype = dtype
+
+    @property
+    def plain(self) -> Tensor:
+        """The weights `(O, D)` as numbers of the dtype of what comes in."""
+        return (self.weight * self.scales[:, None]).to(self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(..., O)` of `(..., D)`."""
@@ -45,10 +59,23 @@ def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (wide / scales[:, None]).round().to(torch.int8), scales
 
 
+def dtype_of(precision: Precision) -> torch.dtype:
+    """Return the dtype that weights are loaded as, before `quantise` if it is `int8`."""
+    return _DTYPES[precision]
+
+
 @torch.no_grad()
 def quantise(module: nn.Module) -> None:
-    """Put an `Int8Linear` in the place of every linear map of `module`'s layers, one after the other."""
-    for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear) and name != "lm_head":
-                setattr(parent, name, Int8Linear(*rounded(child.weight.detach())))
+    """Put an `Int8Linear` in the place of every linear map of `module` but the head, one after the other."""
+    for name, child in list(module.named_children()):
+        if not isinstance(child, nn.Linear):
+            quantise(child)
+        elif name != "lm_head":
+            setattr(module, name, Int8Linear(*rounded(child.weight), child.weight.dtype))
+
+
+def precision_of(module: nn.Module) -> str:
+    """Return the dtypes of a module's tensors, sorted, as its identity names them: `bfloat16`, `bfloat16 int8`."""
+    whole = any(isinstance(part, Int8Linear) for part in module.modules())
+    dtypes = {str(weight.dtype).removeprefix("torch.") for weight in module.parameters()}
+    return " ".join(sorted(dtypes | ({"int8"} if whole else set())))
