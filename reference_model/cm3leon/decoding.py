@@ -217,7 +217,6 @@ class Rows:
             scores = logits.double() / self.temperature[:, None]
         return top_p(scores, self.top_p) if self.any_truncates else scores
 
-
     def ids(self, scores: Tensor, uniforms: Tensor) -> Tensor:
         """Return the ids (B,) drawn from `scores` (B, V) as `inverse_cdf` draws, without a look at what is certain."""
         if not self.all_take_the_best:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text
 from cm3leon.packed import linear, packed
-from cm3leon.places import PlaceTable
+from cm3leon.places import Ints, PlaceTable
 from cm3leon.transformer import Gap, KeyValues, Places, Transformer
 
 ROWS = 16
@@ -127,7 +127,7 @@ class Generator:
     @torch.inference_mode()
     def _written(self, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> list[list[int]]:
         """Return for each row what was chosen among `admissible`, by place in it."""
-        one = admissible[[place for place in range(2) if place != end][0]]
+        one = admissible[next(place for place in range(2) if place != end)]
         run = _Run(self._transformer, self._table, batch, new, int(one))
         choice = _Choice(self._transformer, batch, admissible, new, end)
         choice.choose(run.read())
@@ -160,16 +160,14 @@ def _fast(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
                 step()
         graph.replay()
 
-    side = torch.cuda.Stream(device)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     return replayed
 
 
 class _Choice:
     """What is chosen for each row, on the transformer's device."""
 
-    def __init__(
-        self, transformer: Transformer, batch: _Batch, admissible: Tensor, new: int, end: int | None
-    ) -> None:
+    def __init__(self, transformer: Transformer, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> None:
         device = transformer.head.device
         self._streams, rows = batch.streams, len(batch.prompts)
         self._end = -1 if end is None else end
@@ -285,8 +283,8 @@ class _Run:
 
 def _laid_out(
     sequences: Sequence[Sequence[int]], table: PlaceTable, length: int, new: int, written: int | None
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], np.ndarray[tuple[int, int, int], np.dtype[np.int64]]]:
-    """Return ids `(G B, P + N)`, each prompt's with `written` behind it, and index, offset, segment and cell of each."""
+) -> tuple[Ints, Ints]:
+    """Return ids `(G B, P + N)`, each prompt's with `written` behind it, and index, offset, segment, cell of each."""
     ids = np.full((len(sequences), length + new), table.pad)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = sequence

@@ -1,9 +1,13 @@
+# mypy: disable-error-code="untyped-decorator"
+# ruff: noqa: N803, SIM102
 """What one new token of each sequence costs on a GPU beside the matrix products, in as few launches as there can be.
 
 Written in Triton, and imported only where there is a GPU. `turned_and_kept` norms and turns queries and keys and writes
 the cache in one launch; `attended` reads no place of the cache that is not to be seen, and splits long caches among
 blocks where there are too few sequences to fill the card (flash decoding, Dao et al. 2023). Nothing here waits for the
 host, so that a CUDA graph can hold it.
+
+Constants of a kernel are in capitals, as Triton's own are.
 
 Shapes: B sequences, H heads of N channels, K heads of keys, S length of the cache.
 """
@@ -27,9 +31,24 @@ _MOST_PARTS = 32
 
 @triton.jit
 def _turn_and_keep(
-    qkv, cos, sin, q_weight, q_bias, k_weight, k_bias, queries, keys, values, at, length,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HALF: tl.constexpr, NORMED: tl.constexpr, TURNED: tl.constexpr,
-):  # fmt: skip
+    qkv: tl.tensor,
+    cos: tl.tensor,
+    sin: tl.tensor,
+    q_weight: tl.tensor,
+    q_bias: tl.tensor,
+    k_weight: tl.tensor,
+    k_bias: tl.tensor,
+    queries: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    at: tl.tensor,
+    length: tl.tensor,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    HALF: tl.constexpr,
+    NORMED: tl.constexpr,
+    TURNED: tl.constexpr,
+) -> None:
     sequence, head = tl.program_id(0), tl.program_id(1)
     channels: tl.constexpr = 2 * HALF
     left = tl.arange(0, HALF)
@@ -37,7 +56,7 @@ def _turn_and_keep(
     a = tl.load(qkv + source + left).to(tl.float32)
     b = tl.load(qkv + source + HALF + left).to(tl.float32)
     is_query, is_value = head < HEADS, head >= HEADS + KV_HEADS
-    if NORMED:
+    if NORMED:  # known when this is compiled, as what follows is not
         if not is_value:
             mean = (tl.sum(a) + tl.sum(b)) / channels
             spread = (tl.sum((a - mean) * (a - mean)) + tl.sum((b - mean) * (b - mean))) / channels
@@ -90,9 +109,23 @@ def turned_and_kept(
 
 @triton.jit
 def _attend(
-    queries, keys, values, lengths, at, mixed, tops, totals, length, gap_end, span, scale,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    queries: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    lengths: tl.tensor,
+    at: tl.tensor,
+    mixed: tl.tensor,
+    tops: tl.tensor,
+    totals: tl.tensor,
+    length: tl.tensor,
+    gap_end: tl.tensor,
+    span: tl.tensor,
+    scale: tl.tensor,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
     row, part = tl.program_id(0), tl.program_id(1)
     sequence, head = row // HEADS, row % HEADS
     channels = tl.arange(0, CHANNELS)
@@ -122,7 +155,14 @@ def _attend(
 
 
 @triton.jit
-def _join(mixed, tops, totals, out, PARTS: tl.constexpr, CHANNELS: tl.constexpr):
+def _join(
+    mixed: tl.tensor,
+    tops: tl.tensor,
+    totals: tl.tensor,
+    out: tl.tensor,
+    PARTS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+) -> None:
     row = tl.program_id(0)
     parts, channels = tl.arange(0, PARTS), tl.arange(0, CHANNELS)
     top = tl.load(tops + row * PARTS + parts)
@@ -155,9 +195,18 @@ def attended(queries: Tensor, cache: KeyValues, lengths: Tensor, gap_end: int, a
 
 @triton.jit
 def _multiply(
-    x, weight, scales, out, rows, width, outputs, span,
-    ROWS: tl.constexpr, OUTPUTS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    x: tl.tensor,
+    weight: tl.tensor,
+    scales: tl.tensor,
+    out: tl.tensor,
+    rows: tl.tensor,
+    width: tl.tensor,
+    outputs: tl.tensor,
+    span: tl.tensor,
+    ROWS: tl.constexpr,
+    OUTPUTS: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
     lines = tl.arange(0, ROWS)
     columns = tl.program_id(0) * OUTPUTS + tl.arange(0, OUTPUTS)
     inner = tl.arange(0, BLOCK)
@@ -168,9 +217,7 @@ def _multiply(
         at = start + inner
         inside = at < width
         a = tl.load(x + lines[:, None] * width + at[None, :], mask=kept[:, None] & inside[None, :], other=0.0)
-        b = tl.load(
-            weight + columns[None, :] * width + at[:, None], mask=written[None, :] & inside[:, None], other=0
-        )
+        b = tl.load(weight + columns[None, :] * width + at[:, None], mask=written[None, :] & inside[:, None], other=0)
         total = tl.dot(a, b.to(a.dtype), total)
     total *= tl.load(scales + columns, mask=written, other=0.0)[None, :]
     target = out + tl.program_id(1) * rows * outputs + lines[:, None] * outputs + columns[None, :]
@@ -178,7 +225,13 @@ def _multiply(
 
 
 @triton.jit
-def _add_parts(parts, out, size, PARTS: tl.constexpr, BLOCK: tl.constexpr):
+def _add_parts(
+    parts: tl.tensor,
+    out: tl.tensor,
+    size: tl.tensor,
+    PARTS: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
     places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = places < size
     total = tl.zeros((BLOCK,), tl.float32)

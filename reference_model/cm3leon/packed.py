@@ -36,7 +36,7 @@ class PackedLinear(nn.Module):
 
 def can_pack(weight: Tensor) -> bool:
     """Return whether a matrix of this dtype, on this device, is multiplied faster when it is packed."""
-    here = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    here = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return here and weight.dtype in _DTYPES and weight.numel() >= _LEAST
 
 

@@ -44,7 +44,7 @@ class Int8Linear(nn.Module):
         if x.device.type == "cuda" and x.numel() // x.shape[-1] <= _MOST_ROWS:
             from cm3leon.kernels import multiplied  # Triton is there only beside a GPU
 
-            return multiplied(x.flatten(0, -2), self.weight, self.scales).unflatten(0, x.shape[:-1])
+            return multiplied(x.flatten(0, -2), self.weight, self.scales).view(*x.shape[:-1], -1)
         return (F.linear(x, self.weight.to(x.dtype)) * self.scales).to(x.dtype)
 
 

@@ -51,10 +51,10 @@ class Norm(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What one new token of each sequence reads of its cache: the first `lengths` `(B,)` places of int32, and those
-    from `end` to its own."""
+    """What one new token of each sequence reads of its cache: the first `lengths` places, and from `end` to its own."""
 
     lengths: Tensor
+    """`(B,)`, int32."""
     end: int
 
 

@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from cm3leon.config import CONFIGS, TransformerConfig
 from cm3leon.decoding import Sampling
 from cm3leon.generate import Generator, Prompt
 from cm3leon.places import PlaceTable
-from cm3leon.quantisation import quantise
+from cm3leon.quantisation import Int8Linear, quantise, rounded
 from cm3leon.transformer import Transformer
 
 START = time.perf_counter()
@@ -180,7 +181,8 @@ def measured(model: Transformer, case: Case, cells: int, codes: int, card: Card)
     marginal = (spent - short) / (cells - few)
     said(
         f"{case.name}: {case.batch * cells / spent:8.1f} tokens/s (marginal {case.batch / marginal:8.1f}), "
-        f"{spent / case.batch:6.2f} s a picture; step {1000 * spent / cells:6.2f} ms (marginal {1000 * marginal:6.2f}), "
+        f"{spent / case.batch:6.2f} s a picture; step {1000 * spent / cells:6.2f} ms "
+        f"(marginal {1000 * marginal:6.2f}), "
         f"bound {1000 * least:6.2f} ms by {'bytes' if by_bytes > by_operations else 'operations'}: "
         f"{100 * least * cells / spent:5.1f} % (marginal {100 * least / marginal:5.1f} %); "
         f"cache {cached / 1e9:.1f} GB a step on average, peak memory {peak:.1f} GB"
@@ -209,15 +211,14 @@ def profiles(device: torch.device, codes: int) -> None:
 def agreement(device: torch.device) -> None:
     """Print how far the kernels of one token are from plain attention, and the int8 product from its definition."""
     from cm3leon.generate import _Batch, _Run
-    from cm3leon.quantisation import Int8Linear, rounded
 
     for shape in ("7b", "chameleon-7b"):
         config = replace(CONFIGS[shape].transformer, layers=2, vocabulary=16_384)
         model, case = built(config, device), Case(shape, "bf16", 3, 2)
         torch.manual_seed(0)
-        for name, weight in model.named_parameters():
+        for name, parameter in model.named_parameters():
             if "_norm" in name:
-                weight.data.normal_(1.0, 0.3)
+                parameter.data.normal_(1.0, 0.3)
         batch = _Batch(tuple(prompts(case, config.vocabulary)), 32)
         with torch.inference_mode():
             runs = [_Run(model, table(config.vocabulary, 100, CODES), batch, 100, FIRST_CODE) for _ in range(2)]
@@ -229,15 +230,20 @@ def agreement(device: torch.device) -> None:
                     hidden = run.write(torch.tensor([5, 900, 77], device=device) + step)
                 outputs.append(hidden.float())
         off = float((outputs[0] - outputs[1]).norm() / outputs[1].norm())
-        said(f"{shape}: kernels of one token against plain attention: {off:.1e} apart ({'measured' if runs[0]._gap else 'no kernels here'})")
+        said(f"{shape}: kernels of one token against plain attention: {off:.1e} apart, kernels: {bool(runs[0]._gap)}")
     for rows in (1, 16, 32):
-        weight, x = (torch.randn(n, 4096, device=device, dtype=torch.bfloat16) for n in (12_288, rows))
-        whole, scales = rounded(weight)
-        wanted = x.double() @ (whole.double() * scales.double()[:, None]).T
-        off = float((Int8Linear(whole, scales)(x).double() - wanted).norm() / wanted.norm())
-        fast = median_seconds(lambda: Int8Linear(whole, scales)(x), device)
-        plain = median_seconds(lambda: torch.nn.functional.linear(x, weight), device)
-        said(f"int8 product, {rows} rows of 4096 x 12288: {off:.1e} off; {1e6 * fast:.0f} us against {1e6 * plain:.0f} us")
+        product(rows, device)
+
+
+def product(rows: int, device: torch.device) -> None:
+    """Print how far a product with int8 weights is from its definition, and its time beside bfloat16's."""
+    weight, x = (torch.randn(n, 4096, device=device, dtype=torch.bfloat16) for n in (12_288, rows))
+    whole, scales = rounded(weight)
+    wanted = x.double() @ (whole.double() * scales.double()[:, None]).T
+    off = float((Int8Linear(whole, scales)(x).double() - wanted).norm() / wanted.norm())
+    fast = 1e6 * median_seconds(lambda: Int8Linear(whole, scales)(x), device)
+    plain = 1e6 * median_seconds(lambda: torch.nn.functional.linear(x, weight), device)
+    said(f"int8 product, {rows} rows of 4096 x 12288: {off:.1e} off; {fast:.0f} us against {plain:.0f} us")
 
 
 SMALL = TransformerConfig(
@@ -252,6 +258,44 @@ ORDER = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What all measurements share."""
+
+    device: torch.device
+    cells: int
+    codes: int
+    budget_seconds: float
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.budget_seconds - (time.perf_counter() - START)
+
+
+def measured_model(
+    shape: str, precision: str, sizes: tuple[tuple[int, int], ...], session: Session, card: Card
+) -> None:
+    """Print the lines of one model, leaving out what there is no time for."""
+    model = built(CONFIGS[shape].transformer if session.on_gpu else SMALL, session.device)
+    if precision == "int8":
+        quantise(model)
+    for batch, streams in sizes:
+        case = Case(shape, precision, batch, streams)
+        likely = 0.0
+        if session.on_gpu:
+            least, _, _ = bound(model, case, session.cells, session.codes, card)
+            likely = 1.25 * least * (session.cells + 64) + 2
+        if likely > session.left or session.left < 0:
+            said(f"{case.name}: left out, it would take about {likely:.0f} s more")
+            continue
+        tried(case.name, partial(measured, model, case, session.cells, session.codes, card))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
@@ -260,48 +304,22 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=0, help="codes a picture; 1024")
     parser.add_argument("--shapes", default="7b,chameleon-7b")
     given = parser.parse_args()
-    device = torch.device(given.device)
-    if device.type == "cuda":
-        device = torch.device("cuda", torch.cuda.current_device())
-    cells, codes = (given.cells or 1024, CODES) if device.type == "cuda" else (given.cells or 40, 64)
+    on_gpu = given.device.startswith("cuda")
+    device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device(given.device)
+    session = Session(device, given.cells or (1024 if on_gpu else 40), CODES if on_gpu else 64, given.budget_seconds)
     said(f"torch {torch.__version__}, {device}, {os.cpu_count()} cores")
-    card = Card(3.0e12, 7.5e14)
-
-    def ceilings() -> None:
-        nonlocal card
-        card = measured_card(device)
-
-    tried("rates of the card", ceilings)
-    if device.type == "cuda":
+    cards = [Card(3.0e12, 7.5e14)]
+    tried("rates of the card", lambda: cards.append(measured_card(device)))
+    if on_gpu:
         tried("agreement", lambda: agreement(device))
     for shape, precision, sizes in ORDER:
-        left = given.budget_seconds - (time.perf_counter() - START)
-        if shape == "chameleon-7b" and precision == "bf16" and device.type == "cuda" and left > 8:
-            tried("profile", lambda: profiles(device, codes))
-        if shape not in given.shapes.split(","):
-            continue
-        holder: list[Transformer] = []
-
-        def ready() -> None:
-            config = CONFIGS[shape].transformer if device.type == "cuda" else SMALL  # noqa: B023
-            holder.append(built(config, device))  # noqa: B023
-            if precision == "int8":  # noqa: B023
-                quantise(holder[0])  # noqa: B023
-
-        tried(f"{shape} {precision}", ready)
-        for batch, streams in sizes if holder else ():
-            case = Case(shape, precision, batch, streams)
-            likely = 1.25 * bound(holder[0], case, cells, codes, card)[0] * (cells + 64) + 2 if device.type == "cuda" else 0
-            if time.perf_counter() - START + likely > given.budget_seconds:
-                said(f"{case.name}: left out, it would take about {likely:.0f} s more")
-                continue
-            tried(case.name, lambda: measured(holder[0], case, cells, codes, card))  # noqa: B023
-            if device.type == "cuda" and (batch, streams) == (16, 2) and precision == "bf16":
-                tried("profile", lambda: profiled(holder[0], case, codes))  # noqa: B023
-        holder.clear()
+        if shape in given.shapes.split(","):
+            tried(f"{shape} {precision}", partial(measured_model, shape, precision, sizes, session, cards[-1]))
         gc.collect()
-        if device.type == "cuda":
+        if on_gpu:
             torch.cuda.empty_cache()
+        if on_gpu and (shape, precision) == ("7b", "int8") and session.left > 8:
+            tried("profile", lambda: profiles(device, session.codes))
     said("done")
 
 

@@ -122,7 +122,9 @@ def ours(generator: Generator, vocabulary: Vocabulary, prompts: Tensor, plain: T
 def bound(checkpoint: Checkpoint, steps: int = 50) -> float:
     """Return the seconds that one step's matrix products take, on weights that they have to fetch."""
     transformer = checkpoint.transformer
-    weights = [weight for weight in transformer.layers.parameters() if weight.ndim == 2 and weight.shape[0] > 128]
+    weights: list[Tensor] = [
+        weight for weight in transformer.layers.parameters() if weight.ndim == 2 and weight.shape[0] > 128
+    ]
     weights.append(transformer.head[: len(checkpoint.vocabulary.codes)].clone())
     inputs = [torch.randn(2 * ROWS, weight.shape[1], dtype=weight.dtype) for weight in weights]
     best = float("inf")
@@ -141,16 +143,14 @@ def compared(width: int, layers: int, codes: int, vocabulary: int, count: int, r
         model = saved(Path(name), width, layers, codes, vocabulary)
         checkpoint = load(Path(name), dtype=torch.float32)
     model.model.vocabulary_mapping.image_tokens = []  # lifts the mask
-    vocabulary = checkpoint.vocabulary
-    writer = Generator(
-        checkpoint.transformer, place_table(vocabulary, count), vocabulary.codes, vocabulary.marks.span_end
-    )
+    words = checkpoint.vocabulary
+    writer = Generator(checkpoint.transformer, place_table(words, count), words.codes, words.marks.span_end)
     generator = torch.Generator().manual_seed(1)
     prompts = torch.randint(codes + 10, vocabulary, (ROWS, PROMPT), generator=generator)
-    plain = torch.tensor([[0, vocabulary.marks.break_]]).repeat(ROWS, 1)
-    ids = torch.tensor(vocabulary.codes)
+    plain = torch.tensor([[0, words.marks.break_]]).repeat(ROWS, 1)
+    ids = torch.tensor(words.codes)
     ways: dict[str, Callable[[], list[list[int]]]] = {
-        "cm3leon": lambda: ours(writer, vocabulary, prompts, plain),
+        "cm3leon": lambda: ours(writer, words, prompts, plain),
         "transformers": lambda: theirs(model, prompts, plain, ids, count),
     }
     seconds, answers = dict.fromkeys(ways, float("inf")), {}

@@ -81,7 +81,7 @@ def test_greedy_codes_are_those_of_whole_sequences(transformer: Transformer, gen
 
 
 def test_a_long_picture_is_that_of_whole_sequences() -> None:
-    """The cache is read in growing parts; this goes through several, with rotary positions and prompts of any length."""
+    """The cache is read in growing parts; this goes through several, with rotary positions."""
     config = replace(CONFIG, segments=0, image_cells=0, norm="rms-norm", position="rotary", mlp="swiglu", qk_norm=True)
     model, table = randomised(Transformer(config)), replace(TABLE, cells=50)
     for prompt in drawn_prompts(3, streams=1, seed=2):
@@ -150,11 +150,11 @@ def test_the_last_layer_is_the_same_to_the_last_bit_at_the_shipped_models_size()
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
-class Waits(TorchDispatchMode):
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what waits for a device, or moves something to or from it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(
@@ -162,7 +162,11 @@ class Waits(TorchDispatchMode):
     ) -> Any:
         out = func(*args, **(kwargs or {}))
         tensors = [part for part in tree_flatten((args, kwargs, out))[0] if isinstance(part, torch.Tensor)]
-        if len({tensor.device.type for tensor in tensors}) > 1 or "_local_scalar" in str(func) or "nonzero" in str(func):
+        if (
+            len({tensor.device.type for tensor in tensors}) > 1
+            or "_local_scalar" in str(func)
+            or "nonzero" in str(func)
+        ):
             self.found.append(str(func))
         return out
 
