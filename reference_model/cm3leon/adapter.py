@@ -16,6 +16,7 @@ from cm3leon.documents import Document, ids_of
 from cm3leon.generate import Generator, Prompt
 from cm3leon.places import place_table
 from cm3leon.prompts import Reader, Unanswerable
+from cm3leon.quantisation import precision_of
 from cm3leon.retrieval import DocumentStore, Embedder
 from evalkit.images import Pixels, image_of
 from evalkit.types import IMAGE_JOBS, Answer, Failure, Generation, Job, JsonScalar, Request, Text
@@ -88,7 +89,7 @@ class Cm3leon:
             "weights": self.digest,
             "documents": self.documents.digest if self.documents is not None and d.documents else None,
             "retrieved": d.documents,
-            "precision": str(self.checkpoint.transformer.head.dtype),
+            "precision": precision_of(self.checkpoint.transformer),
             "sampling": f"{d.mode} temperature {d.temperature} top_p {d.top_p} alpha {d.alpha} k {d.k}",
             "guidance": f"{sorted(d.guidance.items())} image {d.image_guidance}",
             "torch": torch.__version__,

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,7 +111,7 @@ def tempered(logits: Tensor, temperature: PerRow) -> Tensor:
     ids = torch.arange(logits.shape[-1], device=logits.device)
     largest = logits.masked_fill(ids != logits.argmax(-1, keepdim=True), -torch.inf)
     column = _column(temperature, logits)
-    return torch.where(column == 0, largest, logits / torch.where(column == 0, 1.0, column))
+    return torch.where(column == 0, largest, logits / column.masked_fill(column == 0, 1.0))
 
 
 def top_p(logits: Tensor, p: PerRow) -> Tensor:
@@ -121,12 +122,18 @@ def top_p(logits: Tensor, p: PerRow) -> Tensor:
     Source: nucleus sampling, Holtzman et al. 2020, arXiv:1904.09751.
     """
     logits = logits.double()
-    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    ordered = _ordered(logits)
     masses = _whole_masses(ordered)
-    before = masses.cumsum(-1) - masses
-    share = _column(p, logits)
-    kept = (before < share * masses.sum(-1, keepdim=True)) | (share >= 1)
-    return logits.masked_fill(~_in_place(kept, order), -torch.inf)
+    cumulated, share = masses.cumsum(-1), _column(p, logits)
+    beyond = torch.searchsorted(cumulated.double(), share * cumulated[:, -1:])
+    count = torch.where(share >= 1, logits.shape[-1], (beyond + 1).clamp(max=logits.shape[-1]))
+    least = ordered.gather(-1, count - 1)
+    dropped = logits < least
+    excess = logits.shape[-1] - count - dropped.sum(-1, keepdim=True)  # equals of the last one, of higher ids
+    if logits.device.type != "cpu" or bool(excess.any()):
+        level = logits == least
+        dropped |= level & (level.flip(-1).cumsum(-1).flip(-1) <= excess)
+    return torch.where(dropped, -torch.inf, logits)
 
 
 def top_k(logits: Tensor, k: PerRow) -> Tensor:
@@ -148,15 +155,15 @@ def contrastive(expert: Tensor, amateur: Tensor, alpha: PerRow, k: PerRow = 1) -
     expert, amateur = expert.double(), amateur.double()
     likelihoods = expert.softmax(-1)
     place = (_column(k, expert).long() - 1).clamp(max=expert.shape[-1] - 1).expand(len(expert), 1)
-    largest = likelihoods.sort(dim=-1, descending=True).values.gather(-1, place)
+    largest = _ordered(likelihoods).gather(-1, place)
     plausible = (likelihoods >= _column(alpha, expert) * largest) & (expert > -torch.inf)
     ratio = expert.log_softmax(-1) - amateur.log_softmax(-1)
-    return ratio.masked_fill(~plausible, -torch.inf)
+    return torch.where(plausible, ratio, -torch.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The settings of B rows as tensors (B,), and whether any row needs two streams, or a sort for its nucleus."""
+    """The settings of B rows as tensors (B,), and what any or all rows need: two streams, a sort, a draw."""
 
     temperature: Tensor
     top_p: Tensor
@@ -165,6 +172,8 @@ class Rows:
     contrasts: Tensor
     any_contrasts: bool
     any_truncates: bool
+    any_takes_the_best: bool
+    all_take_the_best: bool
 
     @classmethod
     def of(cls, settings: Sequence[Sampling], device: torch.device | str = "cpu") -> Rows:
@@ -173,16 +182,19 @@ class Rows:
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values, dtype=torch.float64, device=device)
 
+        temperatures = [0.0 if row.mode == "greedy" else row.temperature for row in settings]
         contrasts = [row.mode in ("cd", "cd-k") for row in settings]
         shares = [row.top_p if row.mode == "top-p" else 1.0 for row in settings]
         return cls(
-            column([0.0 if row.mode == "greedy" else row.temperature for row in settings]),
+            column(temperatures),
             column(shares),
             column([row.alpha for row in settings]),
             column([row.k for row in settings]),
             torch.tensor(contrasts, dtype=torch.bool, device=device),
             any(contrasts),
             any(share < 1 for share in shares),
+            0.0 in temperatures,
+            not any(temperatures),
         )
 
     def scores(self, logits: Tensor, expert: Tensor | None = None, amateur: Tensor | None = None) -> Tensor:
@@ -199,8 +211,18 @@ class Rows:
                 raise ValueError("a row contrasts an expert with an amateur; give the logits of both")
             contrasted = contrastive(expert, amateur, self.alpha, self.k)
             logits = torch.where(self.contrasts[:, None], contrasted, logits.double())
-        scores = tempered(logits, self.temperature)
+        if self.any_takes_the_best:
+            scores = tempered(logits, self.temperature)
+        else:
+            scores = logits.double() / self.temperature[:, None]
         return top_p(scores, self.top_p) if self.any_truncates else scores
+
+    def ids(self, scores: Tensor, uniforms: Tensor) -> Tensor:
+        """Return the ids (B,) drawn from `scores` (B, V) as `inverse_cdf` draws, without a look at what is certain."""
+        if not self.all_take_the_best:
+            return inverse_cdf(scores, uniforms)
+        best = scores.max(-1)
+        return best.indices.masked_fill(~best.values.isfinite(), scores.shape[-1])
 
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
@@ -250,6 +272,17 @@ def best_of(scores: Tensor) -> Tensor:
 def _column(value: PerRow, like: Tensor) -> Tensor:
     column = torch.as_tensor(value, dtype=torch.float64, device=like.device)
     return column.reshape(-1, 1)
+
+
+def _ordered(logits: Tensor) -> Tensor:
+    """Return each row of `(B, V)` in order, the largest first."""
+    if logits.device.type == "cpu":
+        # numpy sorts float64 twenty times as fast as torch, which carries the places along
+        return torch.from_numpy(np.sort(logits.numpy(force=True), axis=-1)[:, ::-1].copy())
+    # a GPU would sort one row after the other; so all are sorted as one, and then by their row
+    places = logits.flatten().argsort(descending=True, stable=True)
+    places = places[(places // logits.shape[-1]).int().argsort(stable=True)]
+    return logits.flatten()[places].view(logits.shape)
 
 
 def _in_place(ordered: Tensor, order: Tensor) -> Tensor:

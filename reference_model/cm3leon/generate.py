@@ -4,25 +4,36 @@ An answer does not depend on what else is asked, nor on the order, to the last b
 fixed by the request alone (a prompt is filled up to a multiple of 32 tokens behind its end, a batch to `ROWS` rows),
 and each row's noise is drawn on the CPU from its own seed. Prompts of different filled lengths never share a batch.
 
+A step from one token to the next asks nothing of the host: where tokens will stand is known before they are written,
+and what they are stays on the device. So a GPU runs it as one CUDA graph.
+
 Shapes: B rows, each with G streams (guided, and what guidance is against); P filled length of prompts, N new tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text, sample
-from cm3leon.places import PlaceTable, Walk, walked
-from cm3leon.transformer import KeyValues, Places, Transformer
+from cm3leon.decoding import Rows, Sampling, guided, guided_by_image_and_text
+from cm3leon.packed import linear, packed
+from cm3leon.places import Ints, PlaceTable
+from cm3leon.transformer import Gap, KeyValues, Places, Transformer
 
 ROWS = 16
 """Rows of a batch; one that holds fewer is filled up."""
 _FILLED_TO = 32
+_READ_IN = 16
+"""On a CPU a token reads the cache up to a multiple of so many places behind its prompt."""
+_WARM_UP = 3
+"""Steps that a GPU takes before it records one."""
+_ASKED_EVERY = 16
+"""Steps after which a GPU is asked whether all words have ended; a CPU is asked at each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Prompts that share every shape; `rows` are those asked, the rest of the `ROWS` being copies of the first."""
+    """Prompts that share every shape, filled up to a fixed number of rows by copies of the first."""
 
     prompts: tuple[Prompt, ...]
     length: int
@@ -61,19 +72,23 @@ class _Batch:
 class Generator:
     """Writes pictures and words with one transformer."""
 
-    def __init__(self, transformer: Transformer, table: PlaceTable, codes: Sequence[int], end: int) -> None:
-        """`codes` are the ids of picture codes in order, `end` is the id that ends words."""
-        self._transformer = transformer.eval()
+    def __init__(
+        self, transformer: Transformer, table: PlaceTable, codes: Sequence[int], end: int, rows: int = ROWS
+    ) -> None:
+        """`codes` are the ids of picture codes in order, `end` is the id that ends words, `rows` those of a batch."""
+        self._transformer = packed(transformer.eval(), 2 * rows)
         self._table = table
         self._codes = torch.tensor(list(codes))
-        self._words = torch.tensor([i for i, kind in enumerate(table.kinds.tolist()) if kind == 0 or i == end])
+        self._words = torch.from_numpy(np.flatnonzero((table.kinds == 0) | (np.arange(len(table.kinds)) == end)))
         self._end = end
+        self._rows = rows
 
     def pictures(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, list[int]]]:
         """Yield each prompt's position and the codes, `cells` of them, that it is answered with.
 
         Raises:
-            ValueError: a prompt with its picture does not fit into the transformer's context.
+            ValueError: a prompt with its picture does not fit into the transformer's context, or the transformer
+                returns no logits that can be drawn from.
         """
         for positions, batch in self._batches(prompts, self._table.cells):
             codes = self._written(batch, self._codes, self._table.cells, end=None)
@@ -83,7 +98,7 @@ class Generator:
         """Yield each prompt's position, the ids of at most `longest` pieces of text, and whether they came to an end.
 
         Raises:
-            ValueError: a prompt with its words does not fit into the transformer's context.
+            ValueError: as `pictures`.
         """
         end = int((self._words == self._end).nonzero())
         for positions, batch in self._batches(prompts, longest):
@@ -104,32 +119,101 @@ class Generator:
                 )
             groups.setdefault((length, len(prompt.streams)), []).append(position)
         for (length, _), positions in groups.items():
-            for first in range(0, len(positions), ROWS):
-                asked = positions[first : first + ROWS]
+            for first in range(0, len(positions), self._rows):
+                asked = positions[first : first + self._rows]
                 filled = [prompts[position] for position in asked]
-                yield asked, _Batch((*filled, *filled[:1] * (ROWS - len(filled))), length)
+                yield asked, _Batch((*filled, *filled[:1] * (self._rows - len(filled))), length)
 
     @torch.inference_mode()
     def _written(self, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> list[list[int]]:
         """Return for each row what was chosen among `admissible`, by place in it."""
-        device = self._transformer.head.device
-        head = self._transformer.head[admissible.to(device)]  # (V, D): the other rows can never be chosen
-        rows = Rows.of([prompt.sampling for prompt in batch.prompts])
-        noise = torch.stack([_noise(prompt.seed, new) for prompt in batch.prompts])  # (B, N)
-        weights = torch.tensor([prompt.weights for prompt in batch.prompts], dtype=torch.float64).T  # (G - 1, B)
-        run = _Run(self._transformer, self._table, batch, new)
-        hidden = run.read()
-        chosen: list[Tensor] = []
-        ended = torch.zeros(ROWS, dtype=torch.bool)
-        for step in range(new):
-            logits = F.linear(hidden, head).double().cpu().view(batch.streams, ROWS, -1)  # (G, B, V)
-            ids = sample(_scores(logits, weights, rows), noise[:, step])
-            chosen.append(ids)
-            ended |= ids == (-1 if end is None else end)
-            if bool(ended.all()) or step + 1 == new:
+        one = admissible[next(place for place in range(2) if place != end)]
+        run = _Run(self._transformer, self._table, batch, new, int(one))
+        choice = _Choice(self._transformer, batch, admissible, new, end)
+        choice.choose(run.read())
+        step = _fast(lambda: choice.choose(run.write(choice.tokens)), run.device)
+        every = 1 if run.device.type == "cpu" else _ASKED_EVERY
+        for written in range(1, new):
+            if end is not None and written % every == 0 and choice.all_ended:
                 break
-            hidden = run.write(admissible[ids])
-        return torch.stack(chosen, dim=1).tolist()
+            step()
+        return choice.made()
+
+
+def _fast(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Return what does the same as `step`: on a GPU its first calls warm up, and the others replay a CUDA graph."""
+    if device.type != "cuda":
+        return step
+    calls, graph = 0, torch.cuda.CUDAGraph()
+
+    def replayed() -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= _WARM_UP:
+            side.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(side):
+                step()
+            torch.cuda.current_stream(device).wait_stream(side)
+            return
+        if calls == _WARM_UP + 1:
+            with torch.cuda.graph(graph):
+                step()
+        graph.replay()
+
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return replayed
+
+
+class _Choice:
+    """What is chosen for each row, on the transformer's device."""
+
+    def __init__(self, transformer: Transformer, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> None:
+        device = transformer.head.device
+        self._streams, rows = batch.streams, len(batch.prompts)
+        self._end = -1 if end is None else end
+        self._admissible = admissible.to(device)
+        # (V, D): the other rows can never be chosen
+        self._head = linear(transformer.head[self._admissible], rows * batch.streams)
+        self._rows = Rows.of([prompt.sampling for prompt in batch.prompts], device)
+        self._noise = torch.stack([_noise(prompt.seed, new) for prompt in batch.prompts]).to(device)  # (B, N)
+        weights = torch.tensor([prompt.weights for prompt in batch.prompts], dtype=torch.float64)
+        self._weights = weights.T.contiguous().to(device)  # (G - 1, B)
+        self._chosen = torch.full((rows, new), self._end, device=device)
+        self._ended = torch.zeros(rows, dtype=torch.bool, device=device)
+        self._step = torch.zeros(1, dtype=torch.long, device=device)
+        self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
+        """Ids `(B,)` of what was chosen last."""
+
+    def choose(self, hidden: Tensor) -> None:
+        """Choose each row's next token behind the last layer's output `(G B, D)`."""
+        rows = len(self.tokens)
+        logits = self._head(hidden).double().view(self._streams, rows, -1)  # (G, B, V)
+        noise = self._noise.index_select(1, self._step)[:, 0]
+        ids = self._rows.ids(_scores(logits, self._weights, self._rows), noise)
+        self._chosen.index_copy_(1, self._step, ids[:, None])
+        self._ended |= ids == self._end
+        self.tokens.copy_(self._admissible[ids.clamp(max=len(self._admissible) - 1)])
+        self._step += 1
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether every row has come to its end; waits for the device."""
+        return bool(self._ended.all())
+
+    def made(self) -> list[list[int]]:
+        """Return each row's choices.
+
+        Raises:
+            ValueError: there was nothing to choose from.
+        """
+        chosen = self._chosen.tolist()
+        for row, choices in enumerate(chosen):
+            if max(choices) == len(self._admissible):
+                raise ValueError(
+                    f"row {row} holds NaN or +inf at its token {choices.index(len(self._admissible))}, or leaves no id "
+                    "to draw; see what the model returned for it"
+                )
+        return chosen
 
 
 def _noise(seed: int, count: int) -> Tensor:
@@ -149,51 +233,69 @@ def _scores(logits: Tensor, weights: Tensor, rows: Rows) -> Tensor:
 class _Run:
     """One batch on its way through the transformer: G times B sequences with a cache of fixed length."""
 
-    def __init__(self, transformer: Transformer, table: PlaceTable, batch: _Batch, new: int) -> None:
+    def __init__(
+        self, transformer: Transformer, table: PlaceTable, batch: _Batch, new: int, written: int | None = None
+    ) -> None:
+        """`written` is any of the ids that will be written: they stand at the same places, whichever they are."""
         self._transformer = transformer
-        device = transformer.head.device
+        self.device = device = transformer.head.device
         sequences = [prompt.streams[stream] for stream in range(batch.streams) for prompt in batch.prompts]
-        self._length, self._whole = batch.length, batch.length + new
-        self._lengths = torch.tensor([len(ids) for ids in sequences], device=device)
-        ids = torch.full((len(sequences), batch.length), table.pad)
-        places = torch.zeros(3, len(sequences), batch.length, dtype=torch.long)
-        self._walks: list[Walk] = []
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.tensor(sequence)
-            walk, steps = walked(table, sequence)
-            places[:, row, : len(sequence)] = torch.tensor(steps).T
-            self._walks.append(walk)
-        self._ids, self._places = ids.to(device), places.to(device)
-        self._caches: list[KeyValues] = transformer.caches(len(sequences), self._whole)
+        self._length = batch.length
+        lengths = np.array([len(ids) for ids in sequences])
+        ids, places = _laid_out(sequences, table, batch.length, new, written)
+        self._ids, self._lengths = torch.from_numpy(ids[:, : batch.length]).to(device), torch.from_numpy(lengths)
+        self._places = torch.from_numpy(places[:, :, : batch.length]).to(device)  # (4, G B, P)
+        behind = lengths[None, :, None] + np.arange(new)
+        self._later = torch.from_numpy(np.take_along_axis(places, behind, 2)).to(device)  # (4, G B, N)
+        self._caches: list[KeyValues] = transformer.caches(len(sequences), batch.length + new)
+        self._step = torch.zeros(1, dtype=torch.long, device=device)
         self._written = 0
+        self._gap = _gap(self._lengths, batch.length, device)
         # a token sees the prompt's own tokens and the written ones, not what fills the gap between the two
-        gap = torch.arange(self._whole, device=device) >= self._lengths[:, None]
-        gap &= torch.arange(self._whole, device=device) < batch.length
-        self._hidden_keys = gap
+        unseen = torch.arange(batch.length + new) >= self._lengths[:, None]
+        self._bias = torch.zeros(unseen.shape, dtype=transformer.head.dtype).masked_fill(unseen, -torch.inf)
+        self._bias = self._bias.to(device)[:, None, None]  # (G B, 1, 1, P + N)
 
     def read(self) -> Tensor:
         """Return the last layer's output `(G B, D)` at each prompt's last token."""
-        steps = torch.arange(self._length, device=self._ids.device)
-        late = torch.arange(self._whole, device=self._ids.device) > steps[:, None]  # (P, P + N)
-        bias = torch.zeros(late.shape, device=self._ids.device).masked_fill(late, -torch.inf)[None, None]
-        places = Places(steps.expand_as(self._ids), *self._places)
-        hidden = self._transformer.hidden(self._ids, places, bias.to(self._dtype), self._caches, steps)
-        return hidden[torch.arange(len(hidden), device=hidden.device), self._lengths - 1]
+        steps = torch.arange(self._length, device=self.device)
+        hidden = self._transformer.hidden(self._ids, Places(*self._places), None, self._caches, steps)
+        return hidden[torch.arange(len(hidden)), self._lengths - 1]
 
     def write(self, tokens: Tensor) -> Tensor:
         """Return the last layer's output `(G B, D)` behind `tokens` `(B,)`, written to every stream of their rows."""
-        device = self._ids.device
-        ids = tokens.repeat(len(self._walks) // len(tokens))
-        steps = [walk.next(token) for walk, token in zip(self._walks, ids.tolist(), strict=True)]
-        offset, segment, cell = torch.tensor(steps, device=device).T[:, :, None]
-        at = torch.tensor([self._length + self._written], device=device)
-        late = torch.arange(self._whole, device=device) > at
-        bias = torch.zeros(self._hidden_keys.shape, device=device, dtype=self._dtype)
-        bias = bias.masked_fill(self._hidden_keys | late, -torch.inf)[:, None, None]
-        places = Places((self._lengths + self._written)[:, None], offset, segment, cell)
-        self._written += 1
-        return self._transformer.hidden(ids.to(device)[:, None], places, bias, self._caches, at)[:, 0]
+        ids = tokens.repeat(len(self._ids) // len(tokens))[:, None]
+        places = Places(*self._later.index_select(2, self._step))
+        at = self._step + self._length
+        seen = self._gap if self._gap is not None else self._seen(at)
+        hidden = self._transformer.hidden(ids, places, seen, self._caches, at)[:, 0]
+        self._step += 1
+        return hidden
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self._transformer.head.dtype
+    def _seen(self, at: Tensor) -> Tensor:
+        self._bias.index_fill_(3, at, 0.0)
+        self._written += 1
+        if self.device.type != "cpu":
+            return self._bias
+        blocks = -(-self._written // _READ_IN)
+        return self._bias[..., : self._length + blocks * _READ_IN]
+
+
+def _laid_out(
+    sequences: Sequence[Sequence[int]], table: PlaceTable, length: int, new: int, written: int | None
+) -> tuple[Ints, Ints]:
+    """Return ids `(G B, P + N)`, each prompt's with `written` behind it, and index, offset, segment, cell of each."""
+    ids = np.full((len(sequences), length + new), table.pad)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        if written is not None:
+            ids[row, len(sequence) : len(sequence) + new] = written
+    index = np.broadcast_to(np.arange(length + new), ids.shape)
+    return ids, np.stack([index, *table.of(ids)])
+
+
+def _gap(lengths: Tensor, end: int, device: torch.device) -> Gap | None:
+    """Return what a GPU's kernels are told, if there are any."""
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return None
+    return Gap(lengths.to(device, torch.int32), end)

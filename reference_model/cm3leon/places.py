@@ -1,8 +1,7 @@
-"""Where each token of a document stands: the same whether it is found for a whole document or token by token."""
+"""Where each token of a document stands, which depends on what stands before it alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,28 +45,3 @@ def place_table(vocabulary: Vocabulary, cells: int) -> PlaceTable:
     kinds[list(vocabulary.codes)] = 1
     kinds[list(marks.all)] = 2
     return PlaceTable(kinds, marks.pad, marks.break_, cells)
-
-
-@dataclass(slots=True)
-class Walk:
-    """The places of a document's tokens, one after the other."""
-
-    table: PlaceTable
-    _offset: int = -1
-    _segment: int = 0
-    _cell: int = 0
-
-    def next(self, token: int) -> tuple[int, int, int]:
-        """Return offset, segment and cell of the next token."""
-        kind = int(self.table.kinds[token])
-        self._offset = self._offset + 1 if kind == 0 else 0
-        self._cell = self._cell % self.table.cells + 1 if kind == 1 else 0
-        here = self._offset, self._segment, self._cell
-        self._segment += token == self.table.break_
-        return here
-
-
-def walked(table: PlaceTable, ids: Sequence[int]) -> tuple[Walk, list[tuple[int, int, int]]]:
-    """Return where a document's tokens stand, and the walk that goes on behind them."""
-    walk = Walk(table)
-    return walk, [walk.next(token) for token in ids]

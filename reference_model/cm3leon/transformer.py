@@ -46,9 +46,16 @@ class Norm(nn.Module):
         """Return the normed tensor."""
         if self.weight is None:
             return F.layer_norm(x, (self.width,), eps=self.eps)
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * wide.to(x.dtype)
+        return F.rms_norm(x, (self.width,), self.weight, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What one new token of each sequence reads of its cache: the first `lengths` places, and from `end` to its own."""
+
+    lengths: Tensor
+    """`(B,)`, int32."""
+    end: int
 
 
 class HeadNorm(nn.Module):
@@ -59,10 +66,12 @@ class HeadNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(heads, channels))
         self.bias = nn.Parameter(torch.zeros(heads, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, T, H, N)` normed."""
+    @staticmethod
+    def both(x: Tensor, queries: HeadNorm, keys: HeadNorm) -> Tensor:
+        """Return `(B, T, H + K, N)` normed, H heads by the one and K by the other."""
+        weight, bias = torch.cat((queries.weight, keys.weight)), torch.cat((queries.bias, keys.bias))
         # Chameleon's config sets eps for its other norms only
-        return F.layer_norm(x, x.shape[-1:], None, None, 1e-5) * self.weight + self.bias
+        return torch.addcmul(bias, F.layer_norm(x, x.shape[-1:], None, None, 1e-5), weight)
 
 
 class KeyValues:
@@ -81,9 +90,12 @@ class KeyValues:
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return `(B, T, H, N)` turned by angles `(B, T, 1, N)`, channel i paired with channel i + N / 2."""
+    """Return `(B, T, H, N)` turned by angles `(B, T, 1, N)`, channel i paired with channel i + N / 2.
+
+    The sines of the first half are negative.
+    """
     left, right = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-right, left), dim=-1) * sin
+    return torch.addcmul(x * cos, torch.cat((right, left), dim=-1), sin)
 
 
 def _attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, grouped: bool) -> Tensor:
@@ -115,26 +127,47 @@ class Attention(nn.Module):
         self.k_norm = HeadNorm(self.kv_heads, self.channels) if config.qk_norm else None
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        seen: Tensor | Gap | None,
+        cache: KeyValues | None,
+        at: Tensor,
     ) -> Tensor:
         """Return the attention's output `(B, T, D)`.
 
-        `bias` `(B, 1, T, S)` is added to the scores; without it attention is causal over the T tokens alone. Keys and
-        values are written into `cache` at `at` `(T,)`, and read from all of it.
+        Keys and values are written into `cache` at `at` `(T,)`. A tensor `seen` `(B, 1, T, S)` is added to the scores
+        of the cache's first S places; a `Gap`, for one token on a GPU, names the places that are read. Without either,
+        attention is causal over the T tokens alone, whatever the cache holds.
         """
         batch, length, _ = x.shape
         qkv = self.qkv_proj(x).unflatten(2, (-1, self.channels))  # (B, T, H + 2 K, N)
-        q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+        if isinstance(seen, Gap):
+            return self._one_token(qkv[:, 0], turn, seen, cache, at)
+        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+            qk = HeadNorm.both(qk, self.q_norm, self.k_norm)
         if turn is not None:
-            q, k = rotary(q, *turn), rotary(k, *turn)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, N)
+            qk = rotary(qk, *turn)
+        qk, v = qk.transpose(1, 2), v.transpose(1, 2)  # (B, H + K, T, N)
+        q, k = qk.split((self.heads, self.kv_heads), dim=1)
         if cache is not None:
             cache.put(k, v, at)
-            k, v = cache.keys, cache.values
-        out = _attended(q, k, v, bias, grouped=self.kv_heads != self.heads)
+            if seen is not None:
+                k, v = cache.keys[:, :, : seen.shape[-1]], cache.values[:, :, : seen.shape[-1]]
+        out = _attended(q, k, v, seen, grouped=self.kv_heads != self.heads)
         return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+
+    def _one_token(
+        self, qkv: Tensor, turn: tuple[Tensor, Tensor] | None, gap: Gap, cache: KeyValues | None, at: Tensor
+    ) -> Tensor:
+        from cm3leon.kernels import attended, turned_and_kept  # Triton is there only beside a GPU
+
+        if cache is None:
+            raise ValueError("a gap is one of a cache; give the cache")
+        norms = None if self.q_norm is None or self.k_norm is None else (self.q_norm, self.k_norm)
+        queries = turned_and_kept(qkv, turn, norms, cache, at)
+        return self.o_proj(attended(queries, cache, gap.lengths, gap.end, at).flatten(1)[:, None])
 
 
 class MLP(nn.Module):
@@ -167,13 +200,18 @@ class Layer(nn.Module):
         self.swin = config.swin_norm
 
     def forward(
-        self, x: Tensor, turn: tuple[Tensor, Tensor] | None, bias: Tensor | None, cache: KeyValues | None, at: Tensor
+        self,
+        x: Tensor,
+        turn: tuple[Tensor, Tensor] | None,
+        seen: Tensor | Gap | None,
+        cache: KeyValues | None,
+        at: Tensor,
     ) -> Tensor:
         """Return `(B, T, D)`."""
         if self.swin:
-            x = x + self.input_layernorm(self.self_attn(x, turn, bias, cache, at))
+            x = x + self.input_layernorm(self.self_attn(x, turn, seen, cache, at))
             return x + self.post_attention_layernorm(self.mlp(x))
-        x = x + self.self_attn(self.input_layernorm(x), turn, bias, cache, at)
+        x = x + self.self_attn(self.input_layernorm(x), turn, seen, cache, at)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -190,6 +228,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = Norm(config)
         self.lm_head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+        self._turns: Tensor | None = None
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator, std: float = INIT_STD) -> None:
@@ -212,11 +251,11 @@ class Transformer(nn.Module):
         self,
         ids: Tensor,
         places: Places,
-        bias: Tensor | None = None,
+        seen: Tensor | Gap | None = None,
         caches: list[KeyValues] | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
-        """Return the last layer's normed output `(B, T, D)` for token ids `(B, T)`."""
+        """Return the last layer's normed output `(B, T, D)` for token ids `(B, T)`; `seen` is as `Attention` has it."""
         x = self.embed_tokens(ids)
         if self.embed_positions is not None:
             x = x + self.embed_positions(places.index if self.embed_cells is None else places.offset)
@@ -227,7 +266,7 @@ class Transformer(nn.Module):
         turn = self._angles(places.index, x.dtype) if self.config.position == "rotary" else None
         steps = places.index if at is None else at
         for number, layer in enumerate(self.layers):
-            x = layer(x, turn, bias, None if caches is None else caches[number], steps)
+            x = layer(x, turn, seen, None if caches is None else caches[number], steps)
         return self.norm(x)
 
     def forward(
@@ -248,8 +287,18 @@ class Transformer(nn.Module):
         return [KeyValues(batch, c.kv_heads or c.heads, length, c.width // c.heads, like) for _ in range(c.layers)]
 
     def _angles(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines `(B, T, 1, N)` of the places `index`, as `rotary` takes them."""
+        if self._turns is None or self._turns.dtype != dtype or self._turns.device != index.device:
+            with torch.inference_mode(False):  # what is made in inference could not be trained through
+                self._turns = self._all_turns(index.device, dtype)
+        cos, sin = self._turns[:, index].unsqueeze(3)
+        return cos, sin
+
+    def _all_turns(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         channels = self.config.width // self.config.heads
-        steps = torch.arange(0, channels, 2, device=index.device).float() / channels
-        angles = index[..., None].float() * (1.0 / self.config.rope_theta**steps)  # (B, T, N / 2)
-        angles = torch.cat((angles, angles), dim=-1)[:, :, None]
-        return angles.cos().to(dtype), angles.sin().to(dtype)
+        steps = torch.arange(0, channels, 2, device=device).float() / channels
+        angles = torch.outer(
+            torch.arange(self.config.context, device=device).float(), 1.0 / self.config.rope_theta**steps
+        )
+        cos, sin = angles.cos(), angles.sin()  # (context, N / 2)
+        return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))).to(dtype)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from cm3leon.config import TransformerConfig
-from cm3leon.decoding import Sampling
+from cm3leon.decoding import Mode, Sampling
 from cm3leon.generate import ROWS, Generator, Prompt
+from cm3leon.packed import packed
 from cm3leon.places import PlaceTable
 from cm3leon.transformer import Places, Transformer
 
@@ -24,14 +29,17 @@ CONFIG = TransformerConfig(
 GREEDY = Sampling("greedy")
 
 
-@pytest.fixture(scope="module")
-def transformer() -> Transformer:
-    model = Transformer(CONFIG)
+def randomised(model: Transformer) -> Transformer:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(0, 0.3, generator=generator)
     return model.eval()
+
+
+@pytest.fixture(scope="module")
+def transformer() -> Transformer:
+    return randomised(Transformer(CONFIG))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +78,19 @@ def test_greedy_codes_are_those_of_whole_sequences(transformer: Transformer, gen
             assert int(logits_of(transformer, ids)[CODES].argmax()) == code
             ids.append(CODES[code])
         assert len(codes) == 9
+
+
+def test_a_long_picture_is_that_of_whole_sequences() -> None:
+    """The cache is read in growing parts; this goes through several, with rotary positions."""
+    config = replace(CONFIG, segments=0, image_cells=0, norm="rms-norm", position="rotary", mlp="swiglu", qk_norm=True)
+    model, table = randomised(Transformer(config)), replace(TABLE, cells=50)
+    for prompt in drawn_prompts(3, streams=1, seed=2):
+        (_, codes), *_ = Generator(model, table, CODES, END).pictures([replace(prompt, sampling=GREEDY)])
+        ids = [*prompt.streams[0], *(CODES[code] for code in codes)]
+        for step in range(0, 50, 7):
+            before = len(prompt.streams[0]) + step
+            assert int(logits_of(model, ids[:before])[CODES].argmax()) == codes[step]
+        assert len(set(codes)) > 3
 
 
 def test_guidance_is_between_the_streams(transformer: Transformer, generator: Generator) -> None:
@@ -111,6 +132,63 @@ def test_the_last_layer_is_the_same_to_the_last_bit_in_every_row(transformer: Tr
         behind = [run.write(torch.full((ROWS,), 9))[turn] for run, turn in zip(runs, (0, 3, 15), strict=True)]
     for found in (hidden, behind):
         assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+def test_the_last_layer_is_the_same_to_the_last_bit_at_the_shipped_models_size() -> None:
+    """Products of this size take other kernels, on packed weights."""
+    from cm3leon.generate import _Batch, _Run
+
+    config = replace(CONFIG, width=320, heads=10, hidden=1280, layers=1)
+    model = packed(randomised(Transformer(config)), 2 * ROWS)
+    rows = [prompt for prompt in drawn_prompts(90, 2) if max(map(len, prompt.streams)) <= 32][:ROWS]
+    found = []
+    with torch.inference_mode():
+        for turn in (0, 5, 15):
+            run = _Run(model, TABLE, _Batch(tuple(rows[-turn:] + rows[:-turn]), 32), 9)
+            steps = [run.read(), run.write(torch.full((ROWS,), 9)), run.write(torch.full((ROWS,), 11))]
+            found.append(torch.stack(steps).view(3, 2, ROWS, -1).roll(-turn, dims=2))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+
+
+class Waits(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes what waits for a device, or moves something to or from it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        tensors = [part for part in tree_flatten((args, kwargs, out))[0] if isinstance(part, torch.Tensor)]
+        if (
+            len({tensor.device.type for tensor in tensors}) > 1
+            or "_local_scalar" in str(func)
+            or "nonzero" in str(func)
+        ):
+            self.found.append(str(func))
+        return out
+
+
+@pytest.mark.parametrize("mode", ["greedy", "top-p", "cd-k"])
+@pytest.mark.parametrize("streams", [2, 3])
+def test_a_step_on_a_gpu_waits_for_nothing(mode: Mode, streams: int) -> None:
+    """Else no CUDA graph could hold it. The GPU is one that only knows shapes, so this runs anywhere."""
+    from cm3leon.generate import _Batch, _Choice, _Run
+
+    batch = _Batch(tuple(replace(p, sampling=Sampling(mode, top_p=0.9)) for p in drawn_prompts(4, streams)), 64)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
+        model = Transformer(CONFIG).eval()
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), Waits() as waits:
+        run, choice = _Run(model, TABLE, batch, 9, CODES[0]), _Choice(model, batch, torch.tensor(CODES), 9, None)
+        run._gap = None  # Triton's kernels take no tensors that are but shapes
+        assert waits.found, "laying out a batch moves it to the device"
+        choice.choose(run.read())
+        waits.found.clear()
+        for _ in range(2):
+            choice.choose(run.write(choice.tokens))
+    assert choice.tokens.device.type == "cuda" and waits.found == []
 
 
 def test_another_seed_gives_another_picture(generator: Generator) -> None:
