@@ -29,6 +29,7 @@ COMMANDS = (
     ),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
     ("report", "Make a page and a table of one or more runs."),
+    ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )

@@ -17,4 +17,11 @@ REPORTS: tuple[ReportSpec, ...] = (
         factory="evalkit_reports.markdown:write_markdown",
         suffix=".md",
     ),
+    ReportSpec(
+        name="comparison",
+        summary="one page with the answers of several models to the same samples side by side, flips first",
+        factory="evalkit_reports.compare:write_comparison",
+        suffix=".html",
+        command="compare",
+    ),
 )

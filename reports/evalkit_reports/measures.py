@@ -20,6 +20,9 @@ from evalkit_reports.wording import LONGEST_NAME, shortened
 DIGEST_SHOWN = 10
 """Hexadecimal digits of a digest that a report shows."""
 
+BREAKDOWN = re.compile(r"(?P<measure>[^\[\]]+)\[(?P<kind>[^=\[\]]+)=(?P<value>.*)\]", re.DOTALL)
+"""Name of the estimate of a measure on the samples of one stratum."""
+
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -136,6 +139,15 @@ class TaskResults:
     def data_names(self) -> tuple[str, ...]:
         """The data sets that the runs were made on."""
         return tuple(dict.fromkeys(loaded.run.data for loaded in self.runs))
+
+
+def is_breakdown(name: str) -> bool:
+    """Return whether an estimate is that of a stratum: `accuracy[question_type=how many]`.
+
+    >>> is_breakdown("accuracy[answer_type=other]"), is_breakdown("accuracy")
+    (True, False)
+    """
+    return BREAKDOWN.fullmatch(name) is not None
 
 
 def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:

@@ -6,27 +6,23 @@ say stands in it as escaped text alone, under a content policy that runs this ro
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from evalkit.types import Estimate, Json, Unavailable
+from evalkit.types import Estimate
 from evalkit.workspace import Workspace
 from evalkit_reports import numbers
 from evalkit_reports.cards import MOST_ANSWERS, Browser, browser
+from evalkit_reports.html_page import html_page
 from evalkit_reports.measures import LoadedRun, TaskResults, load_results
 from evalkit_reports.overview import Overview, overview
 from evalkit_reports.pictures import Album
 from evalkit_reports.plots import Curve, Points, curve_plot, dot_plot, is_by_n
-from evalkit_reports.wording import LONGEST_NAME, label, shortened, visible
+from evalkit_reports.wording import label
 from evalkit_reports.writing import write_whole
 
 FIT = "_fit"
@@ -138,66 +134,15 @@ def _curve_protocol(loaded: LoadedRun, name: str) -> str:
 
 def render(sections: Sequence[Section], summary: Overview | None) -> str:
     """Return the page as text."""
-    environment = page_environment()
-    style, script = _own("page.css"), _own("page.js")
-    page = environment.get_template("page.html")
-    return page.render(
-        sections=sections,
-        summary=summary,
-        style=style,
-        script=script,
-        policy=content_policy(style, script),
-        title=_title(sections),
-    )
-
-
-def page_environment() -> Environment:
-    """Return the templates of this room, everything escaped and every undefined name an error."""
-    environment = Environment(
-        loader=PackageLoader("evalkit_reports"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["name"] = _name
-    environment.globals.update(
-        {
-            "numbers": numbers,
-            "facts": facts,
-            "has_number": _has_number,
-            "position": _position,
-        }
-    )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Make every text that a template prints visible; what this room itself marked up stays as it is."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _name(text: str) -> str:
-    return shortened(text, LONGEST_NAME)
-
-
-def _own(name: str) -> Markup:
-    """Return a file of this room that a page holds as it stands."""
-    text = files("evalkit_reports").joinpath("templates", name).read_text(encoding="utf-8")
-    return Markup(text)
-
-
-def content_policy(style: str, script: str) -> str:
-    """Return the content policy of a page that holds this style sheet and this script, and nothing else."""
-    return (
-        "default-src 'none'; img-src data: file: 'self'; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{_sha256(style)}'; script-src 'sha256-{_sha256(script)}'"
-    )
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    context = {
+        "kind": "report",
+        "title": _title(sections),
+        "places": [(section.anchor, section.results.task) for section in sections],
+        "sections": sections,
+        "summary": summary,
+        "position": _position,
+    }
+    return html_page("page.html", context)
 
 
 def _title(sections: Sequence[Section]) -> str:
@@ -208,26 +153,6 @@ def _title(sections: Sequence[Section]) -> str:
     else:
         who = models[0] if len(runs) == len(sections) else f"{len(runs)} runs of {models[0]}"
     return f"{who} on {label(sections[0].results.task) if len(sections) == 1 else f'{len(sections)} tasks'}"
-
-
-def facts(document: Mapping[str, Json], prefix: str = "") -> list[tuple[str, str]]:
-    """Return a JSON object as pairs of a dotted name and a text, objects inside it opened up.
-
-    >>> facts({"seed": 0, "packages": {"torch": "2.6"}})
-    [('seed', '0'), ('packages.torch', '2.6')]
-    """
-    found: list[tuple[str, str]] = []
-    for name, value in document.items():
-        if isinstance(value, dict) and value:
-            found += facts(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            found.append((f"{prefix}{name}", text))
-    return found
-
-
-def _has_number(estimate: Estimate | Unavailable) -> bool:
-    return isinstance(estimate, Estimate)
 
 
 def _position(section: Section, loaded: LoadedRun) -> int:
