@@ -30,6 +30,7 @@ COMMANDS = (
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
     ("report", "Make a page and a table of one or more runs."),
     ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
+    ("leaderboard", "Rank runs in tiers, grouped by protocol, with published numbers apart; or fill a paper's tables."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )

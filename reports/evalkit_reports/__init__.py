@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from evalkit.interfaces import ReportSpec
 
+_FORMS = ("html", "md", "csv", "tex", "json")
+
 REPORTS: tuple[ReportSpec, ...] = (
     ReportSpec(
         name="page",
@@ -23,5 +25,25 @@ REPORTS: tuple[ReportSpec, ...] = (
         factory="evalkit_reports.compare:write_comparison",
         suffix=".html",
         command="compare",
+    ),
+    *(
+        ReportSpec(
+            name=f"leaderboard-{form}",
+            summary="runs ranked in tiers, a board for each protocol, published numbers apart",
+            factory="evalkit_reports.leaderboard:write_leaderboard",
+            suffix=f".{form}",
+            command="leaderboard",
+        )
+        for form in _FORMS
+    ),
+    *(
+        ReportSpec(
+            name=f"cm3leon-tables-{form}",
+            summary="the tables of CM3Leon's paper with one's own runs filled in",
+            factory="evalkit_reports.paper_tables:write_cm3leon_tables",
+            suffix=f".{form}",
+            command="leaderboard:cm3leon",
+        )
+        for form in _FORMS
     ),
 )

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.comparison import Comparison, Difference, Incomparable, ScoredRun, compare_all
-from evalkit.comparison.scored_run import scored_run
 from evalkit.errors import UsageError
-from evalkit.results import read_samples
 from evalkit.workspace import Workspace
 from evalkit_reports import numbers
 from evalkit_reports.cards import MOST_ANSWERS, Browser, browser
 from evalkit_reports.html_page import html_page
-from evalkit_reports.measures import LoadedRun, TaskResults, is_breakdown, load_results
+from evalkit_reports.measures import LoadedRun, TaskResults, is_breakdown, load_results, scored_runs
 from evalkit_reports.pictures import Album
 from evalkit_reports.wording import label
 from evalkit_reports.writing import write_whole
@@ -111,7 +109,7 @@ def _compared(results: Sequence[TaskResults]) -> Mapping[Path, Comparison]:
     pairs: list[tuple[ScoredRun, ScoredRun]] = []
     folders: list[Path] = []
     for task in results:
-        first, *others = (scored_run(loaded.label, loaded.run, read_samples(loaded.directory)) for loaded in task.runs)
+        first, *others = scored_runs(task.runs)
         pairs += [(first, other) for other in others]
         folders += [loaded.directory for loaded in task.runs[1:]]
     named = [m.name for task in results for m in task.measures if not is_breakdown(m.name)]

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evalkit.comparison import ScoredRun
+from evalkit.comparison.scored_run import scored_run
 from evalkit.errors import UsageError
 from evalkit.protocols import Protocol, differences
-from evalkit.results import Run, read_run
+from evalkit.results import Run, read_run, read_samples
 from evalkit.types import Estimate, Unavailable
 from evalkit_reports.wording import LONGEST_NAME, shortened
 
@@ -164,6 +166,15 @@ def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:
         run = read_run(directory)
         by_task.setdefault(run.task, []).append((directory, run))
     return tuple(_task_results(task, _labelled(found)) for task, found in by_task.items())
+
+
+def scored_runs(runs: Sequence[LoadedRun]) -> list[ScoredRun]:
+    """Return runs with the scores of their samples.
+
+    Raises:
+        DataError: a run's samples are missing or damaged.
+    """
+    return [scored_run(loaded.label, loaded.run, read_samples(loaded.directory)) for loaded in runs]
 
 
 def _labelled(found: Sequence[tuple[Path, Run]]) -> tuple[LoadedRun, ...]:
