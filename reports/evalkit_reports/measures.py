@@ -119,11 +119,13 @@ class TaskResults:
         """The measures by which runs have a number for them, in the order of the first such run.
 
         So of two measures of one name the one that says why it stands apart always comes later. What no run has a
-        number for comes last.
+        number for comes last. Breakdowns by stratum are left out.
         """
         order = {loaded.label: position for position, loaded in enumerate(self.runs)}
         members: dict[frozenset[int], list[Measure]] = {}
         for measure in self.measures:
+            if is_breakdown(measure.name):
+                continue
             numbered = {order[loaded.label] for loaded, _ in measure.numbers}
             runs = numbered or {order[row.loaded.label] for row in measure.rows}
             members.setdefault(frozenset(runs), []).append(measure)
