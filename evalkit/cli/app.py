@@ -31,6 +31,7 @@ COMMANDS = (
     ("report", "Make a page and a table of one or more runs."),
     ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
     ("leaderboard", "Rank runs in tiers, grouped by protocol, with published numbers apart; or fill a paper's tables."),
+    ("export", "Write runs in the form of another tool (lm-eval JSON, Parquet, CSV), or log them to a tracker."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )

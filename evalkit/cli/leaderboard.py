@@ -9,13 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from evalkit.cli.report import run_folders, written
+from evalkit.cli.report import command_of, run_folders, written
 from evalkit.cli.words import print_json
-from evalkit.errors import UsageError, nearest
-from evalkit.registry import report_specs
 from evalkit.workspace import Workspace
-
-COMMAND = "leaderboard"
 
 
 def leaderboard(
@@ -32,7 +28,7 @@ def leaderboard(
         paper: Fill the tables of this paper instead: cm3leon.
         json: Print the JSON form on standard output, and nothing else there.
     """
-    command, folders = _command(paper), run_folders(runs)
+    command, folders = command_of("leaderboard", paper, "table of a paper"), run_folders(runs)
     made = [written(command, folders, path, Workspace(offline=True)) for path in file]
     if json and made:
         print_json({"files": [str(path) for path in made]}, sys.stdout)
@@ -44,14 +40,3 @@ def leaderboard(
             text = written(command, folders, path, Workspace(offline=True)).read_text(encoding="utf-8")
         print(text, end="")
     return 0
-
-
-def _command(paper: str | None) -> str:
-    if paper is None:
-        return COMMAND
-    known = {
-        spec.command.partition(":")[2] for spec in report_specs().values() if spec.command.startswith(f"{COMMAND}:")
-    }
-    if paper not in known:
-        raise UsageError(f"there are no tables of a paper {paper!r}{nearest(paper, known)}")
-    return f"{COMMAND}:{paper}"

@@ -80,9 +80,25 @@ def written(command: str, folders: Sequence[Path], output: Path, workspace: Work
     specs = {spec.suffix: spec for spec in _specs(command)}
     if not specs:
         raise UsageError(f"nothing installed can write for `evalkit {command}`; install evalkit's reports again")
-    if output.suffix not in specs:
+    spec = specs.get("") or specs.get(output.suffix)  # what is written as a folder may have any name
+    if spec is None:
         known = ", ".join(sorted(specs))
         raise UsageError(f"no report is written as {output.suffix or output.name!r}; known endings are {known}")
-    factory = cast(ReportFactory, load_factory(specs[output.suffix].factory))
+    factory = cast(ReportFactory, load_factory(spec.factory))
     factory(folders, output, workspace)
     return output
+
+
+def command_of(base: str, variant: str | None, what: str) -> str:
+    """Return the name of a command's variant, `leaderboard:cm3leon`; of the command itself where none is wanted.
+
+    Raises:
+        UsageError: there is no such variant; `what` says what one is.
+    """
+    if variant is None:
+        return base
+    names = (spec.command.partition(":") for spec in report_specs().values())
+    known = {name for command, _, name in names if command == base and name}
+    if variant not in known:
+        raise UsageError(f"there is no {what} {variant!r}{nearest(variant, known)}")
+    return f"{base}:{variant}"

@@ -46,4 +46,35 @@ REPORTS: tuple[ReportSpec, ...] = (
         )
         for form in _FORMS
     ),
+    ReportSpec(
+        name="harness-results",
+        summary="results as lm-evaluation-harness writes them",
+        factory="evalkit_reports.harness_results:write_harness_results",
+        suffix=".json",
+        command="export",
+    ),
+    ReportSpec(
+        name="samples-parquet",
+        summary="every sample with its answer and scores, for datasets and pandas",
+        factory="evalkit_reports.sample_tables:write_parquet",
+        suffix=".parquet",
+        command="export",
+    ),
+    ReportSpec(
+        name="samples-csv",
+        summary="every sample with its answer and scores, for spreadsheets",
+        factory="evalkit_reports.sample_tables:write_csv",
+        suffix=".csv",
+        command="export",
+    ),
+    *(
+        ReportSpec(
+            name=tracker,
+            summary=f"numbers and settings of runs, logged to {tracker}",
+            factory=f"evalkit_reports.tracking:to_{tracker}",
+            suffix="",
+            command=f"export:{tracker}",
+        )
+        for tracker in ("tensorboard", "mlflow", "wandb")
+    ),
 )
