@@ -157,3 +157,14 @@ def picture_files(folder: Path) -> dict[str, Path]:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a list of pictures ({error!r}); run the task again") from error
+
+
+def answered_at(cache: Cache, keys: Iterable[str]) -> dict[str, float]:
+    """Return when each of `keys` that is answered was answered first, in seconds since 1970.
+
+    Raises:
+        CacheError: the index cannot be read.
+    """
+    query = "SELECT key, created FROM generations WHERE key IN (SELECT value FROM json_each(?))"
+    with cache.reading() as connection:
+        return dict(connection.execute(query, (json.dumps(list(keys)),)).fetchall())

@@ -77,4 +77,18 @@ REPORTS: tuple[ReportSpec, ...] = (
         )
         for tracker in ("tensorboard", "mlflow", "wandb")
     ),
+    ReportSpec(
+        name="live-page",
+        summary="runs while they go on, as a page",
+        factory="evalkit_reports.live:write_live_page",
+        suffix=".html",
+        command="view",
+    ),
+    ReportSpec(
+        name="live-state",
+        summary="runs while they go on, as counts",
+        factory="evalkit_reports.live:write_live_state",
+        suffix=".json",
+        command="view",
+    ),
 )

@@ -101,12 +101,32 @@ def browser(
         DataError: a run's samples are missing or damaged.
     """
     entries = index(runs)
+    scores = dict.fromkeys(column.partition(":")[2] for entry in entries.values() for column in entry.scores)
+    names = chosen(entries, max(1, answers // len(runs)), next(iter(scores), "") if flips else None)
+    wanted = frozenset(names)
+    found = [{record.id: record for record in records(loaded, wanted)} for loaded in runs]
+    return browser_of(runs, {name: entries[name] for name in names}, found, len(entries), album, workspace, flips=flips)
+
+
+def browser_of(
+    runs: Sequence[LoadedRun],
+    entries: Mapping[str, Entry],
+    found: Sequence[Mapping[str, SampleRecord]],
+    total: int,
+    album: Album,
+    workspace: Workspace,
+    *,
+    flips: bool = False,
+) -> Browser:
+    """Return the browser of these samples of `total`: `found` holds the records of each run by sample id.
+
+    Raises:
+        DataError: a run's list of pictures is damaged.
+    """
     columns = tuple(dict.fromkeys(column for entry in entries.values() for column in entry.scores))
     scores = tuple(dict.fromkeys(column.partition(":")[2] for column in columns))
     headline = scores[0] if scores else ""
-    names = chosen(entries, max(1, answers // len(runs)), headline if flips else None)
-    wanted = frozenset(names)
-    found = [{record.id: record for record in records(loaded, wanted)} for loaded in runs]
+    names = list(entries)
     stores = tuple(stores_of(loaded, workspace) for loaded in runs)
     maker = _Maker(tuple(runs), tuple(found), album, stores, columns, scores if len(runs) > 1 else (), headline)
     strata = maker.strata(names)
@@ -117,7 +137,7 @@ def browser(
         cards.sort(key=lambda card: card.position)
     titles = [_column_title(column, runs) for column in columns] + list(maker.compared)
     return Browser(
-        runs[0].run.data, tuple(runs), len(entries), tuple(cards), tuple(strata), tuple(titles), len(columns),
+        runs[0].run.data, tuple(runs), total, tuple(cards), tuple(strata), tuple(titles), len(columns),
         headline, edits, any(card.veil or card.question.frame for card in cards), flips,
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Results in the form that EleutherAI's lm-evaluation-harness writes, for tools that read those.
 
 Source: lm_eval/evaluator.py (`simple_evaluate`) and lm_eval/utils.py (`make_table`) of that repository: `results` by
-task with `METRIC,FILTER` and `METRIC_stderr,FILTER`, beside `versions`, `n-shot`, `n-samples`, `configs`, `higher_is_better`
-and `config`. What that form has no place for (protocols, stamps, intervals) stands under `evalkit`.
+task with `METRIC,FILTER` and `METRIC_stderr,FILTER`, beside `versions`, `n-shot`, `n-samples`, `configs`, `config` and
+`higher_is_better`. What that form has no place for (protocols, stamps, intervals) stands under `evalkit`.
 """
 
 from __future__ import annotations

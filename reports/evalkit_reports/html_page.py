@@ -16,10 +16,15 @@ from evalkit_reports import numbers
 from evalkit_reports.wording import LONGEST_NAME, shortened, visible
 
 
-def html_page(template: str, context: Mapping[str, object], scripts: Sequence[str] = ("page.js",)) -> str:
-    """Return the page that a template makes of `context`; `scripts` are files of this room that it runs."""
+def html_page(
+    template: str, context: Mapping[str, object], scripts: Sequence[str] = ("page.js",), *, served: bool = False
+) -> str:
+    """Return the page that a template makes of `context`; `scripts` are files of this room that it runs.
+
+    A page that is `served` may ask its server again.
+    """
     style, script = own_file("page.css"), Markup("\n").join(own_file(name) for name in scripts)
-    policy = content_policy(style, script)
+    policy = content_policy(style, script) + ("; connect-src 'self'" if served else "")
     page = page_environment().get_template(template)
     return page.render({**context, "style": style, "script": script, "policy": policy})
 

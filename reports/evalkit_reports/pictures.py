@@ -82,13 +82,14 @@ class Album:
     """Gives out pictures for one page until its share of embedded ones is used up.
 
     `page` is the file that is being written; a picture stored beside or below it is linked by a relative path. `side`
-    is the longest side of an embedded picture in pixels.
+    is the longest side of an embedded picture in pixels. With `linked` False nothing leads out of the page.
     """
 
     page: Path
     left: int = MOST_EMBEDDED
     bytes_left: int = MOST_BYTES
     side: int = SIDE
+    linked: bool = True
     made: dict[tuple[str, Kind], tuple[str, int, int]] = field(default_factory=dict)
 
     def view(self, picture: Picture, alt: str, stores: Stores) -> PictureView:
@@ -98,7 +99,7 @@ class Album:
             return PictureView("", "", alt, role, NOT_STORED, kind=kind)
         link = self._link(path)
         if self.left <= 0:
-            return PictureView(link, link, alt, role, kind=kind)
+            return PictureView(link, link, alt, role, "" if self.linked else "not shown", kind=kind)
         try:
             source, width, height = self._thumbnail(picture, path)
         except (CacheError, DataError) as error:
@@ -117,6 +118,8 @@ class Album:
         return self.made[key]
 
     def _link(self, path: Path) -> str:
+        if not self.linked:
+            return ""
         whole, beside = path.resolve(), self.page.resolve().parent
         return quote(whole.relative_to(beside).as_posix()) if whole.is_relative_to(beside) else whole.as_uri()
 
