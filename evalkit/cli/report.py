@@ -54,6 +54,10 @@ def run_folders(named: Sequence[Path]) -> list[Path]:
     for path in named:
         inside = [path] if (path / "run.json").is_file() else sorted(p.parent for p in path.glob("*/run.json"))
         if not inside:
+            from evalkit.asked import ASKED  # it takes a while
+
+            if (path / ASKED).is_file():
+                raise UsageError(f"the run of {path} has not ended; `evalkit view {path.parent}` follows it")
             siblings = [str(p.parent) for p in path.parent.glob("*/run.json")]
             raise UsageError(f"{path} is not the folder of a run{nearest(str(path), siblings)}")
         found += inside

@@ -77,8 +77,9 @@ def leaderboard(found: Sequence[Board]) -> Tables:
     grids: list[Grid] = []
     for board in found:
         grids.append(_board_grid(board))
-        if board.published:
-            grids.append(_published_grid(board))
+        told = [row for row in board.published if any(measure.name in row.values for measure in board.columns)]
+        if told:
+            grids.append(_published_grid(board, told))
     return Tables("Leaderboard", tuple(grids), tuple(record for board in found for record in _records(board)))
 
 
@@ -150,8 +151,8 @@ def _published_values(rows: Sequence[PublishedRow], columns: Sequence[Measure]) 
     return list(zip(*by_column, strict=True))
 
 
-def _published_grid(board: Board) -> Grid:
-    rows = board.published
+def _published_grid(board: Board, rows: Sequence[PublishedRow]) -> Grid:
+    """Return the published `rows` in those of the board's columns that they have numbers for, of which there is one."""
     columns = [measure for measure in board.columns if any(measure.name in row.values for row in rows)]
     head = (
         GridCell("System"),

@@ -61,6 +61,16 @@ def test_what_papers_publish_stands_apart_with_its_citation(studio: Studio, work
     assert "| CM3Leon-7B | 4.88 |" in published and "arXiv:2309.02591, table 1" in published
 
 
+def test_a_board_of_other_measures_has_no_published_rows(studio: Studio, workspace: Workspace) -> None:
+    run = studio.fid_run("a", "one", n=4)
+    document = json.loads((run / "run.json").read_text())
+    document["estimates"] = {"kid": document["estimates"]["kid"]}
+    (run / "run.json").write_text(json.dumps(document))
+    write_leaderboard([run], studio.root / "board.md", workspace)
+    text = (studio.root / "board.md").read_text(encoding="utf-8")
+    assert "kid ↓" in text and "published" not in text
+
+
 def test_a_published_number_compares_only_where_every_field_agrees() -> None:
     rule = protocol("torch-fidelity", {"n_generated": 500, "resize": "bilinear"})
     row = PublishedRow(("coco_fid",), "x", {"fid": 1.0}, "paper", "", {"n_generated": 500})

@@ -15,7 +15,7 @@ from evalkit.cache import Cache
 from evalkit.cli.view import HOST, server
 from evalkit.errors import UsageError
 from evalkit.keys import request_key
-from evalkit.types import Box, Boxes, Generation, Request, Sample, Text
+from evalkit.types import Box, Boxes, Generation, Part, Request, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_reports.live import Going, write_live_page, write_live_state
 from tests.evalkit.cache.entries import IDENTITY, picture
@@ -29,7 +29,7 @@ def going(studio: Studio, said: list[str], answered: int, name: str = "going", m
     folder = studio.root / "runs" / name
     items = []
     for number, text in enumerate(said):
-        parts = (picture(number), Text(text), Boxes((Box(text, 0, 0, 4, 4),), 8, 8))
+        parts: tuple[Part, ...] = (picture(number), Text(text), Boxes((Box(text, 0, 0, 4, 4),), 8, 8))
         request = Request("edits@1", f"s{number}", "text-guided-editing", parts, number)
         sample = Sample(f"s{number}", parts, (Text(text),), (("kind", text),))
         items.append(Asked(sample, request, request_key(IDENTITY, request)))
