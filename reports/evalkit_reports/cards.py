@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 from evalkit.asked import picture_files
 from evalkit.blobs import Blobs
 from evalkit.results import SampleRecord
-from evalkit.types import Estimate
+from evalkit.types import Boxes, Estimate
 from evalkit.workspace import Workspace
 from evalkit_reports import numbers
 from evalkit_reports.measures import LoadedRun
-from evalkit_reports.parts import Frame, Picture, Shown, counted, shown
+from evalkit_reports.parts import Picture, Shown, counted, shown
 from evalkit_reports.pictures import Album, PictureView, Stores
 from evalkit_reports.selection import Entry, chosen, gap, index, records, told
 from evalkit_reports.wording import label, shortened
@@ -38,7 +38,7 @@ class AnswerView:
     state: str
     text: str = ""
     pictures: tuple[PictureView, ...] = ()
-    frame: Frame | None = None
+    boxes: Boxes | None = None
     failure: tuple[str, str] = ("", "")
     scores: tuple[tuple[str, str], ...] = ()
     from_cache: bool = False
@@ -138,7 +138,7 @@ def browser_of(
     titles = [_column_title(column, runs) for column in columns] + list(maker.compared)
     return Browser(
         runs[0].run.data, tuple(runs), total, tuple(cards), tuple(strata), tuple(titles), len(columns),
-        headline, edits, any(card.veil or card.question.frame for card in cards), flips,
+        headline, edits, any(card.veil or card.question.boxes for card in cards), flips,
     )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ class _Maker:
         return Card(
             id=name,
             position=entry.position,
-            question=Shown(shortened(question.text), question.pictures, question.frame),
+            question=Shown(shortened(question.text), question.pictures, question.boxes),
             pictures=tuple(view for view in given if view is not veil),
             veil=veil,
             answers=tuple(self._answer(number, name, alt) for number in range(len(self.runs))),
@@ -217,7 +217,7 @@ class _Maker:
             "answered",
             text=shortened(answer.text),
             pictures=self._pictures(answer.pictures, alt, run),
-            frame=answer.frame,
+            boxes=answer.boxes,
             scores=tuple((score, numbers.score_text(record.scores[score])) for score in told(loaded, record)),
             from_cache=record.from_cache,
             mark=self._mark(loaded, record),

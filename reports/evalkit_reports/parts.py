@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from evalkit.types import Json
+from evalkit.types import Box, Boxes, Json
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -27,41 +27,21 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Rectangle:
-    """A labelled box, `x, y` its top left corner, in pixels of its frame."""
-
-    label: str
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Boxes to be drawn over a picture, which is taken to be `width` by `height` pixels large."""
-
-    rectangles: tuple[Rectangle, ...]
-    width: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
 class Shown:
     """What of some parts a page shows: lines of text, pictures, and the first boxes that can be drawn."""
 
     text: str
     pictures: tuple[Picture, ...]
-    frame: Frame | None = None
+    boxes: Boxes | None = None
 
 
 def shown(parts: Sequence[Json]) -> Shown:
     """Return the text, pictures and boxes of `parts`; a part that cannot be read is shown as it stands."""
-    frames = [(part, _frame(part)) for part in parts if isinstance(part, dict) and part.get("type") == "Boxes"]
-    drawn, frame = next((pair for pair in frames if pair[1] is not None), (None, None))
+    found_boxes = [(part, _drawable(part)) for part in parts if isinstance(part, dict) and part.get("type") == "Boxes"]
+    drawn, boxes = next((pair for pair in found_boxes if pair[1] is not None), (None, None))
     found = [_shown_part(part) for part in parts if part is not drawn]
     texts = [item for item in found if isinstance(item, str)]
-    return Shown("\n".join(texts), _pictures(found), frame)
+    return Shown("\n".join(texts), _pictures(found), boxes)
 
 
 def _pictures(found: Sequence[str | Picture]) -> tuple[Picture, ...]:
@@ -99,24 +79,24 @@ def _picture(image: Mapping[str, Json], role: str, kind: Kind) -> Picture | None
     return Picture(digest, role, kind) if isinstance(digest, str) and _DIGEST.fullmatch(digest) else None
 
 
-def _frame(part: Mapping[str, Json]) -> Frame | None:
+def _drawable(part: Mapping[str, Json]) -> Boxes | None:
     """Return the boxes of a part, None where a number of it is none."""
     boxes = part.get("boxes")
     width, height = _number(part.get("width")), _number(part.get("height"))
-    if not isinstance(boxes, list) or not width or not height or min(width, height) < 0:
+    if not isinstance(boxes, list) or not width or not height or min(width, height) < 1:
         return None
-    found = [_rectangle(box) for box in boxes]
-    rectangles = tuple(rectangle for rectangle in found if rectangle is not None)
-    return Frame(rectangles, width, height) if len(rectangles) == len(found) else None
+    found = [_box(box) for box in boxes]
+    sound = tuple(box for box in found if box is not None)
+    return Boxes(sound, round(width), round(height)) if len(sound) == len(found) else None
 
 
-def _rectangle(box: Json) -> Rectangle | None:
+def _box(box: Json) -> Box | None:
     if not isinstance(box, dict):
         return None
     x, y, width, height = (_number(box.get(name)) for name in ("x", "y", "width", "height"))
     if x is None or y is None or not width or not height or min(width, height) < 0:
         return None
-    return Rectangle(str(box.get("label", "")), x, y, width, height)
+    return Box(str(box.get("label", "")), x, y, width, height)
 
 
 def _number(value: Json) -> float | None:

@@ -65,6 +65,8 @@ def test_flips_come_first_and_their_answers_are_marked(studio: Studio, workspace
     ids = re.findall('data-card data-id="([^"]+)"', page)
     assert ids[: len(differing())] == differing() and len(ids) == N
     first = page[page.index('data-id="') : page.index("</article>")]
+    assert 'data-outcomes="worse"' in first and 'data-outcomes="better"' not in page
+    assert 'data-outcomes="better"' in page_of(studio, workspace, *two(studio)[::-1])
     assert first.count('class="mark right"') == first.count('class="mark wrong"') == 1
 
 
@@ -74,7 +76,7 @@ def test_boxes_and_the_mask_lie_over_every_picture_of_a_card(studio: Studio, wor
     assert [(r["x"], r["y"], r["width"], r["height"]) for r in card.named("rect")] == [
         ("8.0", "16.0", "16.0", "32.0")
     ] * 3
-    assert [s["viewbox"] for s in card.named("svg")] == ["0 0 64.0 64.0"] * 3
+    assert [s["viewbox"] for s in card.named("svg")] == ["0 0 64 64"] * 3
     assert len([image for image in card.named("img") if image.get("class") == "veil"]) == 4
 
 

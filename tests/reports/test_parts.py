@@ -4,7 +4,7 @@ import pytest
 
 from evalkit.keys import noun_json
 from evalkit.types import Box, Boxes, Image, Json, LabelMap, Mask, Text
-from evalkit_reports.parts import Frame, Picture, Rectangle, counted, shown
+from evalkit_reports.parts import Picture, counted, shown
 
 DIGEST = "ab" * 32
 
@@ -22,9 +22,10 @@ def test_texts_become_lines_and_pictures_keep_their_roles() -> None:
 
 
 def test_boxes_are_drawn_in_the_frame_of_their_picture() -> None:
-    found = shown([noun_json(Boxes((Box("cat", 1, 2, 3, 4), Box("dog", 0, 0, 1, 1)), 8, 6))])
+    boxes = Boxes((Box("cat", 1, 2, 3, 4), Box("dog", 0, 0, 1, 1)), 8, 6)
+    found = shown([noun_json(boxes)])
     assert found.text == ""
-    assert found.frame == Frame((Rectangle("cat", 1, 2, 3, 4), Rectangle("dog", 0, 0, 1, 1)), 8, 6)
+    assert found.boxes == boxes
 
 
 @pytest.mark.parametrize("spoilt", [{"x": "1"}, {"width": -1}, {"height": 1e9}, {"y": float("nan")}, {"x": True}])
@@ -34,7 +35,7 @@ def test_boxes_that_cannot_be_drawn_are_counted_by_label(spoilt: dict[str, Json]
     assert isinstance(part, dict) and isinstance(part["boxes"], list) and isinstance(part["boxes"][0], dict)
     part["boxes"][0].update(spoilt)
     found = shown([part])
-    assert found.frame is None
+    assert found.boxes is None
     assert found.text == "boxes: 2 × cat, dog"
 
 
