@@ -134,19 +134,19 @@ def _verdict(baseline: str, candidate: str, found: Comparison) -> Verdict:
     size = f"{numbers.like(first.candidate, first.interval)} against {numbers.like(first.baseline, first.interval)}"
     unit = f" {numbers.unit_text(first.unit)}" if numbers.unit_text(first.unit) else ""
     flips = "" if first.won is None else f" Better on {first.won:,} and worse on {first.lost:,} of {first.n:,} samples."
+    if first.p is None:
+        return Verdict(
+            "level", f"{candidate} and {baseline} cannot be tested: {first.name} {size}{unit}; {first.method}."
+        )
     if first.significant() and first.better is not None:
-        state = "better" if first.better else "worse"
-        sure = f"p {numbers.p_text(first.adjusted_p)}" if (first.adjusted_p or 0) < 0.001 else (
-            f"p = {numbers.p_text(first.adjusted_p)}"
-        )  # fmt: skip
+        state, p = "better" if first.better else "worse", numbers.p_text(first.adjusted_p)
+        sure = f"p {p}" if p.startswith("<") else f"p = {p}"
         return Verdict(state, f"{candidate} is {state} than {baseline}: {first.name} {size}{unit} ({sure}).{flips}")
     least = first.minimum_detectable
-    power = "" if least is None else (
-        f" A true difference of {numbers.like(least, first.interval)} would be found four times out of five."
-    )  # fmt: skip
-    return Verdict(
-        "level", f"No difference found of {candidate} to {baseline}: {first.name} {size}{unit}.{flips}{power}"
-    )
+    found_at = "" if least is None else f" A true difference of {numbers.like(least, first.interval)}"
+    power = f"{found_at} would be found four times out of five." if found_at else ""
+    said = f"No difference found between {candidate} and {baseline}: {first.name} {size}{unit}."
+    return Verdict("level", f"{said}{flips}{power}")
 
 
 def _unshared(baseline: str, candidate: str, found: Comparison) -> str:

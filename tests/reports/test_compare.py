@@ -46,7 +46,18 @@ def test_the_verdict_says_who_is_worse_by_how_much_and_on_how_many(studio: Studi
 def test_no_difference_is_said_with_what_could_have_been_found(studio: Studio, workspace: Workspace) -> None:
     runs = [studio.edit_run("a", "one", right=0.50, n=N), studio.edit_run("b", "two", right=0.52, n=N)]
     text = words(page_of(studio, workspace, *runs))
-    assert "No difference found of two to one" in text and "would be found four times out of five" in text
+    assert "No difference found between two and one" in text and "would be found four times out of five" in text
+
+
+def test_numbers_without_samples_or_intervals_are_set_side_by_side_and_not_tested(
+    studio: Studio, workspace: Workspace
+) -> None:
+    runs = [studio.edit_run(name, name, right=share, n=N) for name, share in (("one", 0.9), ("two", 0.4))]
+    for run in runs:
+        lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+        (run / "samples.jsonl").write_text("\n".join(json.dumps({**line, "scores": {}}) for line in lines))
+    text = words(page_of(studio, workspace, *runs))
+    assert "two and one cannot be tested: edit_success" in text and "No difference found" not in text
 
 
 def test_different_protocols_are_not_compared_and_the_field_is_named(studio: Studio, workspace: Workspace) -> None:
