@@ -13,7 +13,8 @@ import pytest
 
 from evalkit.asked import ASKED
 
-HERE = Path(__file__).parent
+DAMAGED = Path(__file__).parents[1] / "evalkit" / "gate"
+"""The folder of `damaged_oracle`."""
 TASKS = "blocksworld_edit,blocksworld_boxes"
 
 
@@ -21,7 +22,7 @@ def evalkit(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """What the command did, from the folder in which `damaged_oracle` is."""
     return subprocess.run(
         [sys.executable, "-m", "evalkit", *map(str, words)],
-        capture_output=True, text=True, cwd=HERE, timeout=300, check=False,
+        capture_output=True, text=True, cwd=DAMAGED, timeout=300, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
@@ -30,23 +31,23 @@ def evalkit(*words: str | Path) -> subprocess.CompletedProcess[str]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs of two tasks, by the oracle and by one that is often wrong."""
     place = tmp_path_factory.mktemp("runs")
-    for model in ("oracle", "damaged_oracle:often"):
-        done = evalkit("run", TASKS, "-m", model, "--cache", place / "cache", "-o", place / "runs")
+    for model in (["oracle"], ["damaged_oracle:model", "-a", "harm=0.3"]):
+        done = evalkit("run", TASKS, "-m", *model, "--cache", place / "cache", "-o", place / "runs")
         assert done.returncode == 0, done.stderr
     return place / "runs"
 
 
 def folders(runs: Path, model: str) -> list[Path]:
-    return sorted(runs.glob(f"*-{model}-*"))
+    return sorted(runs.glob(f"*@1-{model}-*"))
 
 
 @pytest.mark.slow
 def test_a_comparison_of_real_runs_finds_the_damage_and_every_picture(runs: Path) -> None:
     page = runs.parent / "comparison.html"
-    done = evalkit("compare", *folders(runs, "oracle"), *folders(runs, "damaged-3"), "-o", page)
+    done = evalkit("compare", *folders(runs, "oracle"), *folders(runs, "damaged-oracle"), "-o", page)
     assert done.returncode == 0 and done.stdout.strip() == str(page), done.stderr
     text = page.read_text(encoding="utf-8")
-    assert len(re.findall("damaged-3 is worse than oracle", text)) == 2
+    assert len(re.findall("damaged-oracle is worse than oracle", text)) == 2
     assert "picture not in the cache" not in text
 
 
@@ -57,7 +58,7 @@ def test_a_leaderboard_of_real_runs_ranks_them_on_every_board(runs: Path) -> Non
     assert [(record["task"], record["model"], record["tier"]) for record in headlines] == [
         (f"blocksworld_{task}@1", model, tier)
         for task in ("boxes", "edit")
-        for model, tier in (("oracle", 1), ("damaged-3", 2))
+        for model, tier in (("oracle", 1), ("damaged-oracle", 2))
     ]
     assert evalkit("leaderboard", runs).stdout.startswith("# Leaderboard\n")
 
