@@ -113,8 +113,10 @@ def _going(folder: Path) -> Going | None:
         return None
     status = (folder / ASKED).stat()
     asked = _asked(folder, status.st_mtime_ns, status.st_size)
-    with Cache(Path(head.cache)) as cache:
-        made = answered_at(cache, [record.key for record in asked])
+    made: dict[str, float] = {}
+    if Path(head.cache).is_dir():  # a run of another machine has none here, and looking must not make one
+        with Cache(Path(head.cache)) as cache:
+            made = answered_at(cache, [record.key for record in asked])
     return Going(folder, head, asked, made, time.time())
 
 
@@ -139,8 +141,10 @@ def _state(going: Sequence[Going], finished: Sequence[Finished]) -> str:
 
 def _browser(one: Going, album: Album, workspace: Workspace) -> Browser:
     newest = sorted((r for r in one.asked if r.key in one.made), key=lambda r: -one.made[r.key])[:NEWEST]
-    with Cache(Path(one.head.cache)) as cache:
-        answers = cache.get_many([record.key for record in newest])
+    answers: dict[str, Generation] = {}
+    if newest:
+        with Cache(Path(one.head.cache)) as cache:
+            answers = cache.get_many([record.key for record in newest])
     records = {record.id: _answered(record, answers[record.key]) for record in newest if record.key in answers}
     run = Run(
         task=one.head.task, model=one.head.model, data=one.head.data, estimates={}, stamps=(), protocols={}, series={},

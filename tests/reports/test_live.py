@@ -74,6 +74,14 @@ def test_the_page_is_made_of_what_the_cache_holds_now(studio: Studio, workspace:
     assert "make it green" not in found.text and not [a for a in found.named("a") if not a["href"].startswith("#")]
 
 
+def test_looking_at_a_run_of_another_machine_makes_no_cache(studio: Studio, workspace: Workspace) -> None:
+    folder = going(studio, ["a", "b"], 1)
+    studio.cache.rename(studio.root / "moved")
+    write_live_page([folder], studio.root / "page.html", workspace)
+    assert "0 of 2 answered" in (studio.root / "page.html").read_text(encoding="utf-8")
+    assert not studio.cache.exists()
+
+
 def test_finished_runs_stand_below_with_their_headline(studio: Studio, workspace: Workspace) -> None:
     runs = [going(studio, ["a"], 1), studio.fid_run("done", "two", n=4)]
     write_live_page(runs, studio.root / "page.html", workspace)

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from evalkit.blobs import Blobs
+from evalkit.images import encode_png, image_of
 from evalkit_reports.parts import Picture
-from evalkit_reports.pictures import NOT_STORED, SIDE, Album, Stores, thumbnail
+from evalkit_reports.pictures import MASK_COLOUR, NOT_STORED, SIDE, Album, Stores, coloured, thumbnail
 from tests.reports.drawn import Studio, grain, scene
 
 
@@ -45,6 +46,28 @@ def test_a_picture_that_is_not_stored_says_so(tmp_path: Path) -> None:
 def test_a_cache_that_is_no_path_here_is_a_missing_picture(tmp_path: Path) -> None:
     stores = at(Blobs(Path("x" * 5000)), Blobs(Path("a\0b")), Blobs(Path("\ud800")))
     assert Album(tmp_path / "page.html").view(Picture("ab" * 32, "generated"), "alt", stores).note == NOT_STORED
+
+
+def test_a_picture_in_a_file_of_its_own_is_found_and_checked(studio: Studio, tmp_path: Path) -> None:
+    image, photo = image_of(scene(1, 64)), tmp_path / "photo.png"
+    photo.write_bytes(encode_png(scene(1, 64)))
+    album, stores = Album(tmp_path / "page.html"), Stores((Blobs(studio.cache / "blobs"),), {image.digest: photo})
+    view = album.view(Picture(image.digest, "source"), "alt", stores)
+    assert view.embedded and view.link == "photo.png" and view.zoom == 2
+    photo.write_bytes(encode_png(scene(2, 64)))
+    other = Album(tmp_path / "page.html").view(Picture(image.digest, "source"), "alt", stores)
+    assert not other.embedded and "holds other pixels" in other.note
+
+
+def test_a_mask_becomes_a_veil_and_a_label_map_gets_colours() -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    veil = np.asarray(opened(thumbnail(pixels, kind="mask")[0]))
+    assert (veil[0, 0] == MASK_COLOUR).all() and veil[7, 7, 3] == 0
+    ids = np.zeros((1, 4, 3), np.uint8)
+    ids[0, :, 0] = [0, 1, 2, 3]
+    shades = [tuple(pixel) for pixel in coloured(ids)[0]]
+    assert shades[0] == (0, 0, 0) and len(set(shades)) == 4 and all(max(shade) >= 150 for shade in shades[1:])
 
 
 def test_a_damaged_picture_is_told_and_takes_no_place(studio: Studio) -> None:
