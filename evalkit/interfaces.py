@@ -235,7 +235,9 @@ class ReportSpec:
     summary: str
     factory: str
     suffix: str
-    """Ending of the file that it writes: `.html`."""
+    """Ending of the file that it writes: `.html`; empty for a folder."""
+    command: str = "report"
+    """The command that writes it: `report`, `compare`, `leaderboard`, `export`."""
 
 
 @dataclass(frozen=True, slots=True)

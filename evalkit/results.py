@@ -2,6 +2,8 @@
 
 runs/NAME/run.json        the `Run`: estimates, coverage, stamps, provenance, protocols, curves
 runs/NAME/samples.jsonl   one `SampleRecord` a line, in the order of the task's samples
+
+`evalkit.asked` keeps what stands beside them.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class SampleRecord:
     """One sample of a run, ready for a page.
 
     `parts`, `references` and `answer_parts` are nouns as JSON (see `evalkit.keys.noun_json`); a picture stands as its
-    digest, size and role, its pixels being in the cache's blobs. Exactly one of `answer_parts` and `failure` is set.
+    digest, size and role, its pixels being in the cache's blobs or in a file that
+    `evalkit.asked.picture_files` names. Exactly one of `answer_parts` and `failure` is set once a run is finished.
     """
 
     id: str
@@ -121,7 +124,7 @@ def write_run(directory: Path, run: Run, samples: Iterable[SampleRecord]) -> Non
         OSError: the folder cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(_sample_json(record)) + "\n" for record in samples)
+    lines = (json.dumps(sample_json(record)) + "\n" for record in samples)
     _write_renamed(directory / "samples.jsonl", lines)
     text = json.dumps(run_json(run), indent=1) + "\n"
     _write_renamed(directory / "run.json", [text])
@@ -134,7 +137,8 @@ def _write_renamed(path: Path, chunks: Iterable[str]) -> None:
     beside.replace(path)
 
 
-def _sample_json(record: SampleRecord) -> Json:
+def sample_json(record: SampleRecord) -> Json:
+    """Return `record` as JSON."""
     return {
         "id": record.id,
         "cluster": record.cluster,
@@ -242,12 +246,17 @@ def read_samples(directory: Path) -> Iterator[SampleRecord]:
     with file:
         for number, line in enumerate(file, start=1):
             try:
-                yield _sample_of(an_object(json.loads(line)))
+                yield sample_of(an_object(json.loads(line)))
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}, line {number}, is not a sample ({error!r}); run the task again") from error
 
 
-def _sample_of(d: dict[str, Json]) -> SampleRecord:
+def sample_of(d: dict[str, Json]) -> SampleRecord:
+    """Return the record that `sample_json` was made of.
+
+    Raises:
+        KeyError, TypeError, ValueError: `d` is of another form.
+    """
     failure = d["failure"]
     answer = d["answer_parts"]
     return SampleRecord(

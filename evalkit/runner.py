@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
+from evalkit.asked import Asked, Head, begin, end, question_record
 from evalkit.cache import Cache
 from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
 from evalkit.executors.local import AUTOMATIC_BATCH, LocalExecutor
@@ -21,7 +22,7 @@ from evalkit.keys import digest, noun_json, request_key, sample_seed
 from evalkit.provenance import provenance
 from evalkit.results import Coverage, Run, SampleRecord, write_run
 from evalkit.scoring import Scoring, chosen_metrics
-from evalkit.types import Answer, Failure, Generation, Json, JsonScalar, Request, Sample
+from evalkit.types import Answer, Failure, Generation, Json, JsonScalar, Request
 
 T = TypeVar("T")
 
@@ -59,15 +60,6 @@ class RunSettings:
             "protocol": self.protocol,
             "options": dict(self.options),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A sample with the request made of it and the key that its answer is stored under."""
-
-    sample: Sample
-    request: Request
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +171,8 @@ def run(task: Task, model: Model, cache: Cache, settings: RunSettings, output: P
     """
     started = time.time()
     asked = ask(task, model, settings)
+    folder = output / folder_name(task, model, settings)
+    begin(folder, Head(task.name, model.name, task.data.name, str(cache.directory.resolve()), started), asked, cache)
     found: dict[str, Answered] = {}
     progress = task.workspace.progress
     with Scoring(chosen_metrics(task, settings.metrics)) as scoring:
@@ -192,8 +186,8 @@ def run(task: Task, model: Model, cache: Cache, settings: RunSettings, output: P
         in_order = [found[item.sample.id] for item in asked]
         results = _finish(scoring, in_order)
     finished = _assemble(task, model, cache, settings, in_order, results, started)
-    folder = output / folder_name(task, model, settings)
     write_run(folder, finished, _records(in_order, results))
+    end(folder)
     return finished, folder
 
 
@@ -270,19 +264,13 @@ def folder_name(task: Task, model: Model, settings: RunSettings) -> str:
 def _records(answered: Sequence[Answered], results: Sequence[MetricResult]) -> Iterator[SampleRecord]:
     scores = _joined([result.per_sample for result in results])
     for a in answered:
-        sample, answer = a.item.sample, a.answer
+        name, answer = a.item.sample.id, a.answer
         failed = isinstance(answer, Failure)
-        yield SampleRecord(
-            id=sample.id,
-            cluster=sample.cluster,
-            strata=dict(sample.strata),
-            parts=tuple(noun_json(part) for part in a.item.request.parts),
-            references=tuple(noun_json(part) for part in sample.references),
-            key=a.item.key,
-            seed=a.item.request.seed,
+        yield replace(
+            question_record(a.item),
             from_cache=a.from_cache,
             seconds=answer.seconds,
             answer_parts=None if isinstance(answer, Failure) else tuple(noun_json(part) for part in answer.parts),
             failure=(answer.kind, answer.message) if isinstance(answer, Failure) else None,
-            scores={name: table[sample.id] for name, table in scores.items() if sample.id in table and not failed},
+            scores={score: table[name] for score, table in scores.items() if name in table and not failed},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from evalkit.cache.places import GRACE_SECONDS
 from evalkit.cache.records import Drop, answer_at, pictures
 from evalkit.cache.store import DAY, Cache
 from evalkit.errors import UsageError
+
+_DIGEST = re.compile('"digest": *"([0-9a-f]{64})"')
+"""A picture that a request shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ def gc(cache: Cache, *, dry_run: bool = False, older_than_days: float | None = N
     """Return what was removed: leftovers of dead writers, unused pictures, and with `older_than_days` unused answers.
 
     A picture or leftover goes only when it is older than an hour, so that answers in flight are safe. Without
-    `older_than_days` no answer goes.
+    `older_than_days` no answer goes. A picture that a kept answer was asked about stays too.
 
     Raises:
         UsageError: `older_than_days` is negative.
@@ -40,10 +44,11 @@ def gc(cache: Cache, *, dry_run: bool = False, older_than_days: float | None = N
         raise UsageError(f"--older-than {older_than_days:g} is negative; give a number of days")
     before = -1.0 if older_than_days is None else time.time() - older_than_days * DAY
     with cache.reading() if dry_run else cache.writing() as connection:
-        query = "SELECT key, answer, used < ? FROM generations"
+        query = "SELECT key, request, answer, used < ? FROM generations"
         rows = connection.execute(query, (before,)).fetchall()
-        old = [key for key, _, unused in rows if unused]
-        kept = {p.digest for key, answer, unused in rows if not unused for p in pictures(answer_at(key, answer))}
+        old = [key for key, _, _, unused in rows if unused]
+        kept = {p.digest for key, _, answer, unused in rows if not unused for p in pictures(answer_at(key, answer))}
+        kept |= {shown for _, request, _, unused in rows if not unused for shown in _DIGEST.findall(request)}
         files = list(_unneeded(cache, kept))
         size = sum(path.stat().st_size for path in files)
         if not dry_run:

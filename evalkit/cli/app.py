@@ -29,6 +29,10 @@ COMMANDS = (
     ),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
     ("report", "Make a page and a table of one or more runs."),
+    ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
+    ("leaderboard", "Rank runs in tiers, grouped by protocol, with published numbers apart; or fill a paper's tables."),
+    ("export", "Write runs in the form of another tool (lm-eval JSON, Parquet, CSV), or log them to a tracker."),
+    ("view", "Serve a page about runs as they go on, on this machine alone."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )

@@ -11,14 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evalkit.comparison import ScoredRun
+from evalkit.comparison.scored_run import scored_run
 from evalkit.errors import UsageError
 from evalkit.protocols import Protocol, differences
-from evalkit.results import Run, read_run
+from evalkit.results import Run, read_run, read_samples
 from evalkit.types import Estimate, Unavailable
 from evalkit_reports.wording import LONGEST_NAME, shortened
 
 DIGEST_SHOWN = 10
 """Hexadecimal digits of a digest that a report shows."""
+
+BREAKDOWN = re.compile(r"(?P<measure>[^\[\]]+)\[(?P<kind>[^=\[\]]+)=(?P<value>.*)\]", re.DOTALL)
+"""Name of the estimate of a measure on the samples of one stratum."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -114,11 +119,13 @@ class TaskResults:
         """The measures by which runs have a number for them, in the order of the first such run.
 
         So of two measures of one name the one that says why it stands apart always comes later. What no run has a
-        number for comes last.
+        number for comes last. Breakdowns by stratum are left out.
         """
         order = {loaded.label: position for position, loaded in enumerate(self.runs)}
         members: dict[frozenset[int], list[Measure]] = {}
         for measure in self.measures:
+            if is_breakdown(measure.name):
+                continue
             numbered = {order[loaded.label] for loaded, _ in measure.numbers}
             runs = numbered or {order[row.loaded.label] for row in measure.rows}
             members.setdefault(frozenset(runs), []).append(measure)
@@ -138,6 +145,15 @@ class TaskResults:
         return tuple(dict.fromkeys(loaded.run.data for loaded in self.runs))
 
 
+def is_breakdown(name: str) -> bool:
+    """Return whether an estimate is that of a stratum: `accuracy[question_type=how many]`.
+
+    >>> is_breakdown("accuracy[answer_type=other]"), is_breakdown("accuracy")
+    (True, False)
+    """
+    return BREAKDOWN.fullmatch(name) is not None
+
+
 def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:
     """Return the runs kept in `directories` by task, all in the order given; a folder named twice counts once.
 
@@ -152,6 +168,15 @@ def load_results(directories: Sequence[Path]) -> tuple[TaskResults, ...]:
         run = read_run(directory)
         by_task.setdefault(run.task, []).append((directory, run))
     return tuple(_task_results(task, _labelled(found)) for task, found in by_task.items())
+
+
+def scored_runs(runs: Sequence[LoadedRun]) -> list[ScoredRun]:
+    """Return runs with the scores of their samples.
+
+    Raises:
+        DataError: a run's samples are missing or damaged.
+    """
+    return [scored_run(loaded.label, loaded.run, read_samples(loaded.directory)) for loaded in runs]
 
 
 def _labelled(found: Sequence[tuple[Path, Run]]) -> tuple[LoadedRun, ...]:

@@ -49,6 +49,28 @@ def direction_text(higher_is_better: bool | None) -> str:
     return {True: "higher is better", False: "lower is better", None: "describes only"}[higher_is_better]
 
 
+def like(value: float, interval: Interval | None) -> str:
+    """Return a value with as many decimals as the interval that stands beside it deserves."""
+    half = 0.0 if interval is None else (interval.high - interval.low) / 2
+    return _fixed(value, _places(half, 2) if half > 0 else _places(value, DIGITS_WITHOUT_INTERVAL))
+
+
+def signed(difference: float, interval: Interval | None) -> str:
+    """Return a difference with its sign: `+1.3`, `−0.20`."""
+    return f"+{like(difference, interval)}" if difference > 0 else like(difference, interval)
+
+
+def p_text(p: float | None) -> str:
+    """Return a probability of chance: `0.013`, `< 0.001`; empty where there is none.
+
+    >>> p_text(0.01314), p_text(0.00002), p_text(1.0)
+    ('0.013', '< 0.001', '1.00')
+    """
+    if p is None or not math.isfinite(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def count_text(count: int) -> str:
     """Return a count with its thousands apart: `30,000`."""
     return f"{count:,}"

@@ -6,46 +6,29 @@ say stands in it as escaped text alone, under a content policy that runs this ro
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from evalkit.types import Estimate, Json, Unavailable
 from evalkit.workspace import Workspace
-from evalkit_reports import numbers
+from evalkit_reports.board import boards
+from evalkit_reports.breakdowns import Breakdown, breakdowns, plain_protocols
 from evalkit_reports.cards import MOST_ANSWERS, Browser, browser
+from evalkit_reports.html_page import html_page
 from evalkit_reports.measures import LoadedRun, TaskResults, load_results
 from evalkit_reports.overview import Overview, overview
 from evalkit_reports.pictures import Album
-from evalkit_reports.plots import Curve, Points, curve_plot, dot_plot, is_by_n
-from evalkit_reports.wording import LONGEST_NAME, label, shortened, visible
+from evalkit_reports.task_plots import Plot, task_plots
+from evalkit_reports.wording import label
 from evalkit_reports.writing import write_whole
-
-FIT = "_fit"
-"""Ending of the series that holds the line fitted to another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A plot with the words under it."""
-
-    svg: Markup
-    caption: str
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """One task of the page. `plots` stand in rows of one kind.
 
-    `protocol_ids` gives each protocol digest its anchor, `protocol_uses` the estimates that were made under it.
+    `protocol_ids` gives each protocol digest its anchor, `protocol_uses` the estimates that were made under it, those
+    of strata left out. `tiers` holds the tier of each ranked run, by label.
     """
 
     results: TaskResults
@@ -53,7 +36,9 @@ class Section:
     protocol_ids: Mapping[str, str]
     protocol_uses: Mapping[str, tuple[str, ...]]
     plots: tuple[tuple[Plot, ...], ...]
+    breakdowns: tuple[Breakdown, ...]
     browsers: tuple[Browser, ...]
+    tiers: Mapping[str, int]
 
 
 def write_page(runs: Sequence[Path], output: Path, workspace: Workspace) -> None:
@@ -75,7 +60,7 @@ def write_page(runs: Sequence[Path], output: Path, workspace: Workspace) -> None
             on = _on(task, data)
             made.append(browser(on, MOST_ANSWERS * len(on) // asked, album, workspace))
             bar.advance()
-        sections.append(_section(task, f"task-{number}", made))
+        sections.append(_section(task, f"task-{number}", made, _tiers(task)))
     bar.close()
     write_whole(output, render(sections, overview(results)))
 
@@ -84,120 +69,31 @@ def _on(task: TaskResults, data: str) -> list[LoadedRun]:
     return [loaded for loaded in task.runs if loaded.run.data == data]
 
 
-def _section(results: TaskResults, anchor: str, browsers: Sequence[Browser]) -> Section:
+def _tiers(task: TaskResults) -> dict[str, int]:
+    """Return the tier of each ranked run by its label; empty where there is no other run to be ranked with."""
+    if len(task.runs) < 2:
+        return {}
+    return {row.loaded.label: row.tier for board in boards([task]) for row in board.rows if row.tier is not None}
+
+
+def _section(results: TaskResults, anchor: str, browsers: Sequence[Browser], tiers: Mapping[str, int]) -> Section:
     ids = {digest: f"{anchor}-protocol-{number}" for number, digest in enumerate(results.protocols, start=1)}
-    plots = tuple(row for row in (_dot_plots(results, anchor), _curve_plots(results, anchor)) if row)
-    uses = {digest: tuple(m.name for m in results.measures if m.digest == digest) for digest in ids}
-    return Section(results, anchor, ids, uses, plots, tuple(browsers))
-
-
-def _dot_plots(results: TaskResults, anchor: str) -> tuple[Plot, ...]:
-    """Return a plot of each measure that two or more runs have a number for: one dot alone tells nothing."""
-    compared = [measure for measure in results.measures if len(measure.numbers) > 1]
-    return tuple(
-        Plot(
-            dot_plot(measure, results.runs, f"{anchor}-dots-{number}"),
-            f"{label(measure.name)}, {numbers.direction_text(measure.higher_is_better)}. Bars: intervals of the table.",
-        )
-        for number, measure in enumerate(compared, start=1)
-    )
-
-
-def _curve_plots(results: TaskResults, anchor: str) -> tuple[Plot, ...]:
-    """Return a plot of each curve, runs of one protocol and one data set together."""
-    groups: dict[tuple[str, str, str], list[Curve]] = {}
-    for loaded in results.runs:
-        for name, curve in _curves(loaded):
-            groups.setdefault((name, loaded.run.data, _curve_protocol(loaded, name)), []).append(curve)
-    plots = []
-    for number, ((name, data, _), curves) in enumerate(groups.items(), start=1):
-        svg = curve_plot(name, curves, results.runs, f"{anchor}-curve-{number}")
-        fitted = " Line: fitted in 1 / n; dashed: where it leads." if is_by_n(name) else ""
-        plots.append(Plot(svg, f"{label(name)} on {label(data)}.{fitted}"))
-    return tuple(plots)
-
-
-def _curves(loaded: LoadedRun) -> Iterator[tuple[str, Curve]]:
-    """Yield each curve of a run by name; `x_fit` is no curve of its own but the line through `x`."""
-    series = {name: _finite(points) for name, points in loaded.run.series.items()}
-    for name, points in series.items():
-        base = name.removesuffix(FIT)
-        if points and (base == name or base not in series):
-            yield name, Curve(loaded, points, series.get(name + FIT, ()))
-
-
-def _finite(points: Points) -> Points:
-    return tuple(point for point in points if math.isfinite(point[0]) and math.isfinite(point[1]))
-
-
-def _curve_protocol(loaded: LoadedRun, name: str) -> str:
-    """Return what decides whether two curves may share a plot: the protocol of the estimate that they are of."""
-    estimate = loaded.run.estimates.get(name.removesuffix("_by_n"))
-    return estimate.protocol if isinstance(estimate, Estimate) else " ".join(sorted(loaded.run.protocols))
+    uses = plain_protocols(results)
+    return Section(results, anchor, ids, uses, task_plots(results, anchor), breakdowns(results), tuple(browsers), tiers)
 
 
 def render(sections: Sequence[Section], summary: Overview | None) -> str:
     """Return the page as text."""
-    environment = page_environment()
-    style, script = _own("page.css"), _own("page.js")
-    page = environment.get_template("page.html")
-    return page.render(
-        sections=sections,
-        summary=summary,
-        style=style,
-        script=script,
-        policy=content_policy(style, script),
-        title=_title(sections),
-    )
-
-
-def page_environment() -> Environment:
-    """Return the templates of this room, everything escaped and every undefined name an error."""
-    environment = Environment(
-        loader=PackageLoader("evalkit_reports"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["name"] = _name
-    environment.globals.update(
-        {
-            "numbers": numbers,
-            "facts": facts,
-            "has_number": _has_number,
-            "position": _position,
-        }
-    )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Make every text that a template prints visible; what this room itself marked up stays as it is."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _name(text: str) -> str:
-    return shortened(text, LONGEST_NAME)
-
-
-def _own(name: str) -> Markup:
-    """Return a file of this room that a page holds as it stands."""
-    text = files("evalkit_reports").joinpath("templates", name).read_text(encoding="utf-8")
-    return Markup(text)
-
-
-def content_policy(style: str, script: str) -> str:
-    """Return the content policy of a page that holds this style sheet and this script, and nothing else."""
-    return (
-        "default-src 'none'; img-src data: file: 'self'; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{_sha256(style)}'; script-src 'sha256-{_sha256(script)}'"
-    )
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    context = {
+        "tiers": {section.results.task: section.tiers for section in sections},
+        "kind": "report",
+        "title": _title(sections),
+        "places": [(section.anchor, section.results.task) for section in sections],
+        "sections": sections,
+        "summary": summary,
+        "position": _position,
+    }
+    return html_page("page.html", context)
 
 
 def _title(sections: Sequence[Section]) -> str:
@@ -208,26 +104,6 @@ def _title(sections: Sequence[Section]) -> str:
     else:
         who = models[0] if len(runs) == len(sections) else f"{len(runs)} runs of {models[0]}"
     return f"{who} on {label(sections[0].results.task) if len(sections) == 1 else f'{len(sections)} tasks'}"
-
-
-def facts(document: Mapping[str, Json], prefix: str = "") -> list[tuple[str, str]]:
-    """Return a JSON object as pairs of a dotted name and a text, objects inside it opened up.
-
-    >>> facts({"seed": 0, "packages": {"torch": "2.6"}})
-    [('seed', '0'), ('packages.torch', '2.6')]
-    """
-    found: list[tuple[str, str]] = []
-    for name, value in document.items():
-        if isinstance(value, dict) and value:
-            found += facts(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            found.append((f"{prefix}{name}", text))
-    return found
-
-
-def _has_number(estimate: Estimate | Unavailable) -> bool:
-    return isinstance(estimate, Estimate)
 
 
 def _position(section: Section, loaded: LoadedRun) -> int:

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from evalkit.types import Estimate
 from evalkit_reports import numbers
+from evalkit_reports.breakdowns import Breakdown
 from evalkit_reports.measures import LoadedRun, Measure
 from evalkit_reports.svg import FAINT, INK, MARKERS, SERIES, inline_svg
 from evalkit_reports.wording import label
@@ -20,6 +22,9 @@ from evalkit_reports.wording import label
 WIDTH_INCHES = 4.4
 POINTS = 9.5
 """Size of a plot's text."""
+
+MOST_STRATA = 20
+"""Strata that one plot shows."""
 
 Points = tuple[tuple[float, float], ...]
 
@@ -76,6 +81,85 @@ def curve_plot(name: str, curves: Sequence[Curve], runs: Sequence[LoadedRun], pr
         for text in legend.get_texts():
             text.set_parse_math(False)
     return inline_svg(figure, prefix, f"{label(name)}: " + "; ".join(words))
+
+
+def bar_plot(breakdown: Breakdown, runs: Sequence[LoadedRun], prefix: str) -> Markup:
+    """Return a plot of a breakdown: bars of each run for each stratum, with intervals; at most `MOST_STRATA` strata."""
+    shown, present = largest(breakdown), breakdown.runs
+    figure = Figure(figsize=(WIDTH_INCHES, 0.7 + (0.17 * len(present) + 0.12) * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    thickness = 0.8 / len(present)
+    words = []
+    for place, (value, measure) in enumerate(shown):
+        for row, loaded in enumerate(present):
+            estimate = dict(_by_label(measure)).get(loaded.label)
+            if estimate is not None and math.isfinite(estimate.value):
+                at = place + (row - (len(present) - 1) / 2) * thickness
+                _bar(axes, estimate, at, thickness, _style(runs.index(loaded))[0])
+                words.append(f"{label(value, 24)}: {label(loaded.label, 24)} {numbers.value_text(estimate)}")
+    axes.set_yticks(range(len(shown)), [label(value, 22) for value, _ in shown], parse_math=False)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    _finish(axes, f"{label(breakdown.measure)} {numbers.arrow(shown[0][1].higher_is_better)}".strip(), "")
+    axes.grid(axis="x", color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.tick_params(axis="y", length=0)
+    return inline_svg(figure, prefix, f"{label(breakdown.title)}. " + "; ".join(words))
+
+
+def largest(breakdown: Breakdown) -> list[tuple[str, Measure]]:
+    """Return the strata with most samples, at most `MOST_STRATA` of them, in the order of the breakdown."""
+    sizes = {value: max(estimate.n for _, estimate in measure.numbers) for value, measure in breakdown.values}
+    kept = sorted(sizes, key=lambda value: -sizes[value])[:MOST_STRATA]
+    return [(value, measure) for value, measure in breakdown.values if value in kept]
+
+
+def _bar(axes: Axes, estimate: Estimate, at: float, thickness: float, colour: str) -> None:
+    axes.barh(at, estimate.value, height=thickness * 0.86, color=colour, alpha=0.8, linewidth=0)
+    bounds = estimate.interval
+    if bounds is not None and math.isfinite(bounds.high - bounds.low):
+        axes.plot([bounds.low, bounds.high], [at, at], color=INK, linewidth=1)
+
+
+def _by_label(measure: Measure) -> list[tuple[str, Estimate]]:
+    return [(loaded.label, estimate) for loaded, estimate in measure.numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A run in a plane of two numbers, each with its interval where it has one."""
+
+    loaded: LoadedRun
+    x: float
+    y: float
+    x_bounds: tuple[float, float] | None = None
+    y_bounds: tuple[float, float] | None = None
+
+
+def spot_plot(
+    titles: tuple[str, str], spots: Sequence[Spot], runs: Sequence[LoadedRun], prefix: str, front: Sequence[Spot] = ()
+) -> Markup:
+    """Return a plot of runs in a plane whose axes have `titles`; a line joins those of `front`, where x is a cost."""
+    figure = Figure(figsize=(WIDTH_INCHES, 3.1), layout="constrained")
+    axes = figure.add_subplot()
+    for spot in spots:
+        colour, marker = _style(runs.index(spot.loaded))
+        if spot.x_bounds is not None:
+            axes.plot(spot.x_bounds, [spot.y, spot.y], color=colour, linewidth=1.2)
+        if spot.y_bounds is not None:
+            axes.plot([spot.x, spot.x], spot.y_bounds, color=colour, linewidth=1.2)
+        name = f" {label(spot.loaded.label, 24)}"
+        axes.plot([spot.x], [spot.y], marker=marker, markersize=8, color=colour, linestyle="none", label=name)
+    if front:
+        axes.set_xscale("log")
+        axes.plot([s.x for s in front], [s.y for s in front], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    _finish(axes, *titles)
+    axes.grid(color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.margins(x=0.12, y=0.12)
+    legend = axes.legend(frameon=False, fontsize=POINTS, labelcolor=INK, handlelength=1.2)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    words = "; ".join(f"{label(s.loaded.label)} at {titles[0]} {s.x:.4g}, {titles[1]} {s.y:.4g}" for s in spots)
+    return inline_svg(figure, prefix, words)
 
 
 def is_by_n(name: str) -> bool:

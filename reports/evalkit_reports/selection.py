@@ -38,20 +38,43 @@ def index(runs: Sequence[LoadedRun]) -> dict[str, Entry]:
             seen.add(record.id)
             entry = entries.setdefault(record.id, Entry(len(entries)))
             entry.failed |= record.failure is not None
-            entry.scores.update({f"{number}:{name}": score for name, score in record.scores.items()})
+            entry.scores.update({f"{number}:{name}": record.scores[name] for name in told(loaded, record)})
     return entries
 
 
-def chosen(entries: Mapping[str, Entry], places: int) -> list[str]:
+def told(loaded: LoadedRun, record: SampleRecord) -> list[str]:
+    """Return the scores of a record that a reader is told: those behind an estimate, or all where none is.
+
+    Other columns are kept for computing (`fid_influence`, `bleu_length`).
+    """
+    named = [name for name in record.scores if name in loaded.run.estimates]
+    return named or [name for name in record.scores if not name.endswith("_influence")]
+
+
+def gap(entry: Entry, score: str) -> float | None:
+    """Return how far the runs' scores of one sample lie apart; None where fewer than two have it."""
+    values = [value for column, value in entry.scores.items() if column.partition(":")[2] == score]
+    return max(values) - min(values) if len(values) > 1 else None
+
+
+def chosen(entries: Mapping[str, Entry], places: int, flips: str | None = None) -> list[str]:
     """Return at most `places` sample ids, the most telling first.
 
-    Failures take up to half of the places, the lowest and highest of each score up to a quarter, and the rest is spread
-    evenly over the data. Any beginning of the list is a good choice too.
+    With `flips`, the name of a score, the samples on which runs differ most in it come first and take up to four fifths
+    of the places. Failures take up to half of what is left, the lowest and highest of each score up to a quarter, and
+    the rest is spread evenly over the data. Any beginning of the list is a good choice too.
     """
-    failures = [name for name, entry in entries.items() if entry.failed][: (places + 1) // 2]
-    first = dict.fromkeys([*failures, *_extremes(entries, places // 4)])
+    differing = [] if flips is None else _differing(entries, flips)[: places * 4 // 5]
+    left = places - len(differing)
+    failures = [name for name, entry in entries.items() if entry.failed][: (left + 1) // 2]
+    first = dict.fromkeys([*differing, *failures, *_extremes(entries, left // 4)])
     spread = sorted(entries, key=lambda name: (entries[name].position * GOLDEN % 1.0, entries[name].position))
     return list(dict.fromkeys([*first, *spread]))[:places]
+
+
+def _differing(entries: Mapping[str, Entry], score: str) -> list[str]:
+    gaps = {name: gap(entry, score) or 0.0 for name, entry in entries.items()}
+    return sorted((name for name in entries if gaps[name] > 0), key=lambda name: (-gaps[name], entries[name].position))
 
 
 def _extremes(entries: Mapping[str, Entry], places: int) -> list[str]:

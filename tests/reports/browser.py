@@ -37,14 +37,15 @@ class Visit:
     console: tuple[str, ...]
 
 
-def visit(page: Path, profile: Path) -> Visit:
-    """Open `page` from disk, let its script run, and return what came of it; skip the test where no browser is."""
+def visit(page: Path | str, profile: Path) -> Visit:
+    """Open `page`, a file or an address, let its script run, and return what came of it; skip where no browser is."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed")
+    address = page if isinstance(page, str) else page.resolve().as_uri()
     done = subprocess.run(
-        [program, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", page.resolve().as_uri()],
-        capture_output=True, encoding="utf-8", errors="replace", timeout=180, check=True, cwd=page.parent,
+        [program, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", address],
+        capture_output=True, encoding="utf-8", errors="replace", timeout=180, check=True, cwd=profile.parent,
     )  # fmt: skip
     assert done.stdout.strip(), done.stderr
     return Visit(done.stdout, tuple(line for line in done.stderr.splitlines() if "CONSOLE" in line))

@@ -13,7 +13,7 @@ from evalkit.images import Pixels, image_of
 from evalkit.keys import noun_json
 from evalkit.protocols import Protocol, protocol
 from evalkit.results import Coverage, Run, SampleRecord, write_run
-from evalkit.types import Estimate, Image, ImageRole, Interval, Json, Part, Text, Unavailable
+from evalkit.types import Box, Boxes, Estimate, Image, ImageRole, Interval, Json, Mask, Part, Text, Unavailable
 
 FID_PROTOCOL = protocol(
     "torch-fidelity",
@@ -156,6 +156,41 @@ class Studio:
             references=references,
             strata={"question_type": ("what colour", "how many")[number % 2], "answer_type": "other"},
             scores={"vqa_accuracy": 1.0 if right else 0.0},
+        )
+
+    def edit_run(self, name: str, model: str, *, right: float = 0.8, n: int = 30) -> Path:
+        """Write an editing run on masked pictures with boxes, `right` of whose answers are the wanted picture."""
+        made = [self._edit(i, right) for i in range(n)]
+        share = sum(record.scores["edit_success"] for record in made) / n
+        run = Run(
+            task="edits@1",
+            model=model,
+            data="blocksworld",
+            estimates={"edit_success": Estimate(share, n, "fraction", True, VQA_PROTOCOL.digest)},
+            coverage=Coverage(n, n, 0, 0),
+            stamps=(),
+            protocols={VQA_PROTOCOL.digest: VQA_PROTOCOL},
+            series={},
+            provenance=self.provenance(),
+        )
+        return self.write(name, run, made)
+
+    def _edit(self, number: int, right: float) -> SampleRecord:
+        before, after = self.picture(scene(number, 64), "source"), self.picture(scene(number + 500, 64))
+        white = np.zeros((64, 64, 3), np.uint8)
+        white[16:48, 8:24] = 255
+        done = (number * 61 % 100) / 100 < right
+        return sample(
+            f"edit-{number}",
+            [
+                before,
+                Mask(self.picture(white, "mask")),
+                Text("Swap the blocks."),
+                Boxes((Box("b", 8, 16, 16, 32),), 64, 64),
+            ],
+            [after if done else before],
+            references=[after],
+            scores={"edit_success": float(done)},
         )
 
 

@@ -79,6 +79,7 @@ def _records(studio: Studio, text: str) -> list[SampleRecord]:
     said: tuple[Json, ...] = (noun_json(Text(text)), boxes, {"type": text, text: text}, text)
     broken: Json = {"type": "Image", "digest": text, "width": 1, "height": 1, "role": text}
     shown: Json = {**picture, "role": text} if isinstance(picture, dict) else picture
+    said = (*said, {"type": "Mask", "image": picture})
     answers: tuple[tuple[Json, ...] | None, ...] = ((*said, shown, broken), None, ())
     return [
         SampleRecord(
@@ -99,9 +100,13 @@ def _records(studio: Studio, text: str) -> list[SampleRecord]:
     ]
 
 
-def hostile_runs(studio: Studio) -> list[Path]:
-    """Write a run for each of `INJECTIONS`."""
-    runs = [hostile_run(studio, f"hostile-{number}", text) for number, text in enumerate(INJECTIONS)]
+def hostile_runs(studio: Studio, times: int = 1) -> list[Path]:
+    """Write a run, or several that can be compared, for each of `INJECTIONS`."""
+    runs = [
+        hostile_run(studio, f"hostile-{number}-{again}", text)
+        for number, text in enumerate(INJECTIONS)
+        for again in range(times)
+    ]
     for run in runs:
         for path in run.iterdir():
             path.write_text(path.read_text(encoding="utf-8").replace(LONE, "\\ud800"), encoding="utf-8")

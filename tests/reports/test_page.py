@@ -9,7 +9,8 @@ import pytest
 from evalkit.blobs import Blobs
 from evalkit.errors import UsageError
 from evalkit.workspace import Workspace
-from evalkit_reports.page import content_policy, write_page
+from evalkit_reports.html_page import content_policy
+from evalkit_reports.page import write_page
 from tests.reports.browser import outline
 from tests.reports.drawn import CLEAN_PROTOCOL, SMALL_N, Studio
 

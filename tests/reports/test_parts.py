@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from evalkit.keys import noun_json
 from evalkit.types import Box, Boxes, Image, Json, LabelMap, Mask, Text
 from evalkit_reports.parts import Picture, counted, shown
@@ -12,12 +14,29 @@ def test_texts_become_lines_and_pictures_keep_their_roles() -> None:
     parts = [Text("one"), image, Mask(image), LabelMap(image, ((1, "sky"),)), Text("two")]
     found = shown([noun_json(part) for part in parts])
     assert found.text == "one\ntwo"
-    assert found.pictures == (Picture(DIGEST, "source"), Picture(DIGEST, "mask"), Picture(DIGEST, "label map"))
+    assert found.pictures == (
+        Picture(DIGEST, "source"),
+        Picture(DIGEST, "mask", "mask"),
+        Picture(DIGEST, "label map", "label map"),
+    )
 
 
-def test_boxes_are_counted_by_label() -> None:
+def test_boxes_are_drawn_in_the_frame_of_their_picture() -> None:
+    boxes = Boxes((Box("cat", 1, 2, 3, 4), Box("dog", 0, 0, 1, 1)), 8, 6)
+    found = shown([noun_json(boxes)])
+    assert found.text == ""
+    assert found.boxes == boxes
+
+
+@pytest.mark.parametrize("spoilt", [{"x": "1"}, {"width": -1}, {"height": 1e9}, {"y": float("nan")}, {"x": True}])
+def test_boxes_that_cannot_be_drawn_are_counted_by_label(spoilt: dict[str, Json]) -> None:
     boxes = Boxes((Box("cat", 0, 0, 1, 1), Box("dog", 0, 0, 1, 1), Box("cat", 2, 2, 1, 1)), 8, 8)
-    assert shown([noun_json(boxes)]).text == "boxes: 2 × cat, dog"
+    part = noun_json(boxes)
+    assert isinstance(part, dict) and isinstance(part["boxes"], list) and isinstance(part["boxes"][0], dict)
+    part["boxes"][0].update(spoilt)
+    found = shown([part])
+    assert found.boxes is None
+    assert found.text == "boxes: 2 × cat, dog"
 
 
 def test_equal_references_stand_once_with_their_number() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import DataError
 from evalkit_reports.measures import load_results
-from evalkit_reports.selection import Entry, chosen, index
+from evalkit_reports.selection import Entry, chosen, gap, index
 from tests.reports.drawn import Studio
 
 
@@ -25,6 +25,14 @@ def test_failures_come_first_then_extremes() -> None:
     assert names[:2] == ["s3", "s500"]
     ranked = sorted((n for n in table if not table[n].failed), key=lambda n: table[n].scores["0:score"])
     assert set(names[2:26]) == {*ranked[:12], *ranked[-12:]}
+
+
+def test_samples_on_which_runs_differ_most_come_first_where_flips_are_wanted() -> None:
+    table = {f"s{i}": Entry(i, i == 3, {"0:score": 0.0, "1:score": i % 5 / 5, "1:other": 9.0}) for i in range(50)}
+    names = chosen(table, 30, "score")
+    differing = sorted(table, key=lambda n: (-table[n].scores["1:score"], table[n].position))
+    assert names[:24] == differing[:24] and len(names) == 30
+    assert gap(table["s4"], "score") == 0.8 and gap(table["s4"], "other") is None
 
 
 def test_failures_leave_half_of_the_places_to_the_others() -> None:

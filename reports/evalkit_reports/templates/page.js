@@ -25,9 +25,51 @@ function entryOf(element) {
     position: Number(data.position),
     state: data.state,
     strata: data.strata.split(" "),
+    outcomes: data.outcomes.split(" "),
     scores: data.scores.split(" ").map((text) => (text === "-" || text === "" ? NaN : Number(text))),
     text: element.textContent.toLowerCase(),
   };
+}
+
+function meets(outcomes, wanted) {
+  if (wanted === "") return true;
+  if (wanted === "agree") return outcomes.every((outcome) => outcome === "same");
+  if (wanted === "differ") return outcomes.some((outcome) => outcome === "better" || outcome === "worse");
+  const [run, outcome] = wanted.split(" ");
+  return outcomes[Number(run)] === outcome;
+}
+
+// Lay the picture that was given over each picture that was made: cut at a slider, or as a difference.
+function dress(card, mode) {
+  const given = card.querySelector("[data-before] img");
+  const stages = card.querySelectorAll(".answer .stage");
+  card.querySelectorAll(".before, .slide").forEach((element) => element.remove());
+  for (const stage of stages) {
+    stage.classList.toggle("cut", mode === "cut" && given !== null);
+    stage.classList.toggle("difference", mode === "difference" && given !== null);
+    if (mode === "plain" || given === null) continue;
+    const before = given.cloneNode();
+    before.className = given.classList.contains("pixels") ? "before pixels" : "before";
+    before.alt = "";
+    before.removeAttribute("loading");
+    stage.querySelector(".picture").after(before);
+  }
+  if (mode === "cut" && given !== null && stages.length > 0) card.querySelector(".answers").before(slide(card));
+}
+
+function slide(card) {
+  const label = document.createElement("label"), range = document.createElement("input");
+  label.className = "slide";
+  range.type = "range";
+  range.setAttribute("aria-label", "How much of the picture before is shown, in percent");
+  range.value = parseFloat(card.style.getPropertyValue("--cut")) || 0;
+  range.addEventListener("input", () => card.style.setProperty("--cut", `${range.value}%`));
+  label.append("after", range, "before");
+  return label;
+}
+
+function restore(select) {
+  select.selectedIndex = Math.max(0, Array.from(select.options).findIndex((option) => option.defaultSelected));
 }
 
 function browse(browser) {
@@ -35,6 +77,7 @@ function browse(browser) {
   const cards = find("cards");
   const entries = Array.from(browser.querySelectorAll("[data-card]"), entryOf);
   const [text, state, stratum, sort, order] = ["text", "state", "stratum", "sort", "order"].map(find);
+  const [outcome, mode, overlay] = ["outcome", "mode", "overlay"].map(find);
   let page = 0;
 
   function kept() {
@@ -42,6 +85,7 @@ function browse(browser) {
     return entries.filter((entry) =>
       (words === "" || entry.text.includes(words)) &&
       (state.value === "" || entry.state === state.value) &&
+      (outcome === null || meets(entry.outcomes, outcome.value)) &&
       (stratum === null || stratum.value === "" || entry.strata.includes(stratum.value)));
   }
 
@@ -54,6 +98,7 @@ function browse(browser) {
     for (const entry of entries) entry.element.hidden = true;
     for (const entry of seen) entry.element.hidden = false;
     cards.append(...seen.map((entry) => entry.element));
+    if (mode !== null) for (const entry of seen) dress(entry.element, mode.value);
     find("count").textContent = found.length === 0
       ? "No sample matches."
       : `${(from + 1).toLocaleString("en")} to ${(from + seen.length).toLocaleString("en")} of ${found.length.toLocaleString("en")}`;
@@ -74,12 +119,14 @@ function browse(browser) {
     browser.scrollIntoView();
   }
 
-  for (const control of [text, state, stratum, sort, order]) control?.addEventListener("input", restart);
+  for (const control of [text, state, outcome, stratum, sort, order]) control?.addEventListener("input", restart);
+  mode?.addEventListener("input", show);
+  overlay?.addEventListener("input", () => cards.classList.toggle("bare", !overlay.checked));
   find("previous").addEventListener("click", () => turn(-1));
   find("next").addEventListener("click", () => turn(1));
   find("reset").addEventListener("click", () => {
     text.value = "";
-    for (const select of browser.querySelectorAll("select")) select.selectedIndex = 0;
+    browser.querySelectorAll("select").forEach(restore);
     restart();
   });
   browser.querySelector(".controls").hidden = false;
