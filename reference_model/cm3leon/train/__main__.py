@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cm3leon.bundle import write
+from cm3leon.checkpoints import Checkpoint
+from cm3leon.config import Config
 from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.places import place_table
@@ -16,7 +19,7 @@ from cm3leon.train.dual_encoder import DualEncoderStage
 from cm3leon.train.language import LanguageStage
 from cm3leon.train.loop import Pace, Schedule, Stage, train, trained_weights
 from cm3leon.train.mixture import Mixture
-from cm3leon.train.neighbours import kept, neighbours
+from cm3leon.train.neighbours import documents_of, kept, neighbours
 from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
 from cm3leon.train.records import source
 from cm3leon.train.seer import Seer, SeerStage
@@ -91,6 +94,18 @@ class Workshop:
         """Train the pre-trained transformer on every job."""
         self._language("finetune", self.plan.finetune, self._mixture(dict(FINETUNING), seed=1), "pretrain")
 
+    def export(self) -> None:
+        """Write the trained model into the folder `model`, as `-m cm3leon -a weights=FOLDER` reads it."""
+        words, encoder = self.vocabulary(), self.trained_encoder()
+        transformer = self.untrained_transformer()
+        transformer.load_state_dict(trained_weights(self.folder / "finetune"))
+        config = Config("blocksworld", self.plan.image, transformer.config, source="trained here: see the model card")
+        checkpoint = Checkpoint(config, words, self.trained_tokenizer(), transformer)
+        shards = Shards(self.folder / "shards")
+        embedder = DualEmbedder(encoder, words, _ROWS)
+        documents = documents_of(embedder, source(self.plan.source), shards, self.plan.bank)
+        write(self.folder / "model", checkpoint, encoder, documents)
+
     def vocabulary(self) -> Vocabulary:
         """Return the folder's vocabulary, learnt first where it has none."""
         path = self.folder / "tokenizer.json"
@@ -137,7 +152,7 @@ class Workshop:
         train(stage, schedule, self.folder / name, pace=self.pace, stop_at=self.stop_at)
 
 
-STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune")
+STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export")
 
 
 def main() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cm3leon.dual_encoder import DualEmbedder
-from cm3leon.retrieval import Criteria, document_vectors
+from cm3leon.dual_encoder import DualEmbedder, Floats
+from cm3leon.retrieval import Criteria, DocumentStore, document_vectors
 from cm3leon.train.records import Source
 from cm3leon.train.shards import Shards
 
@@ -21,13 +22,24 @@ def neighbours(embedder: DualEmbedder, source: Source, shards: Shards, bank: int
 
     The query is the record's first caption; -1 stands where no more satisfy the criteria of `retrieval.Criteria`.
     """
+    texts = torch.from_numpy(embedder.texts([shards.record(number).captions[0] for number in range(len(shards))]))
     size = min(bank, len(shards))
-    captions = [shards.record(number).captions[0] for number in range(len(shards))]
-    pictures = embedder.pictures([source(number).pixels() for number in range(size)])
-    texts = torch.from_numpy(embedder.texts(captions))
-    documents = torch.from_numpy(document_vectors(texts[:size].numpy(), pictures)).to(device)
+    documents = torch.from_numpy(_vectors(embedder, source, texts[:size].numpy())).to(device)
     rows = [_nearest(part.to(device), documents, first * _ROWS) for first, part in enumerate(texts.split(_ROWS))]
     return torch.cat(rows)
+
+
+def documents_of(embedder: DualEmbedder, source: Source, shards: Shards, bank: int) -> DocumentStore:
+    """Return the first `bank` records as documents to retrieve: the first caption and the picture of each."""
+    records = [shards.record(number) for number in range(min(bank, len(shards)))]
+    captions = [record.captions[0] for record in records]
+    codes = np.stack([record.picture for record in records])
+    return DocumentStore(captions, codes, _vectors(embedder, source, embedder.texts(captions)))
+
+
+def _vectors(embedder: DualEmbedder, source: Source, texts: Floats) -> Floats:
+    """Return the documents' vectors `(N, D)` of the first N records, the vectors of whose captions are `texts`."""
+    return document_vectors(texts, embedder.pictures([source(number).pixels() for number in range(len(texts))]))
 
 
 def _nearest(queries: Tensor, documents: Tensor, first: int) -> Tensor:
@@ -47,6 +59,6 @@ def _nearest(queries: Tensor, documents: Tensor, first: int) -> Tensor:
     return found
 
 
-def kept(found: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> list[list[int]]:
+def kept(found: npt.NDArray[np.int64]) -> list[list[int]]:
     """Return the numbers of each record's documents without the gaps."""
     return [[number for number in row if number >= 0] for row in found.tolist()]

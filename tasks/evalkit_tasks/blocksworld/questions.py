@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Literal, TypeAlias
@@ -91,27 +91,36 @@ class Question:
     replies: tuple[Reply, ...]
 
 
+_TRIES = 400
 _Asked: TypeAlias = tuple[str, str]
 _Form: TypeAlias = Callable[[Scene, Draws], _Asked | None]
 
 
 def questions(scene: Scene, seed: int, count: int = 4) -> tuple[Question, ...]:
-    """Return `count` different questions about `scene`; another `seed` asks others.
+    """Return `count` different questions about `scene`, fewer where it has no more; another `seed` asks others.
 
-    Of eight questions three are answered by yes or no, two by a number, and three otherwise.
+    Of eight questions three are answered by yes or no, two by a number, and three otherwise, as far as there are such.
     """
     draws = Draws("questions", seed)
     found: dict[str, Question] = {}
-    turn = draws.below(8)
-    while len(found) < count:
+    turn, failed = draws.below(8), 0
+    while len(found) < count and failed < len(_TURNS):
         answer_type = _TURNS[turn % 8]
-        asked = draws.one_of(_FORMS[answer_type])(scene, draws)
-        if asked is None or asked[0] in found:
-            continue
-        text, answer = asked
-        found[text] = Question(text, question_type(text), answer_type, answer, _replies(answer, draws))
-        turn += 1
+        asked = _new(scene, draws, answer_type, found)
+        turn, failed = turn + 1, failed + 1 if asked is None else 0
+        if asked is not None:
+            text, answer = asked
+            found[text] = Question(text, question_type(text), answer_type, answer, _replies(answer, draws))
     return tuple(found.values())
+
+
+def _new(scene: Scene, draws: Draws, answer_type: AnswerType, known: Collection[str]) -> _Asked | None:
+    """Return a question of a type that is not `known`, or None where hundreds of tries found none."""
+    for _ in range(_TRIES):
+        asked = draws.one_of(_FORMS[answer_type])(scene, draws)
+        if asked is not None and asked[0] not in known:
+            return asked
+    return None
 
 
 def question_type(text: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from evalkit_tasks.blocksworld import questions as module
 from evalkit_tasks.blocksworld.questions import Question, question_type, questions
 from evalkit_tasks.blocksworld.scene import COLOURS, STRATA, Background, Block, Scene, arranged, scene
 from evalkit_tasks.blocksworld.shapes import SHAPES, SIZES, TEXTURES
@@ -129,3 +130,17 @@ def test_answers_about_a_known_scene_are_those_a_person_gives() -> None:
         "How many different colors do the shapes have?": "2",
     }
     assert {text: told.get(text) for text in right} == right
+
+
+def test_a_scene_that_runs_out_of_one_type_is_asked_by_the_others() -> None:
+    twins = tuple(Block("triangle", "purple", "small", "solid", x, y) for x, y in ((160, 26), (97, 69)))
+    asked = questions(Scene(twins, Background("lavender", "checkered")), 1_006_826, 8)
+    assert len({found.text for found in asked}) == 8
+    assert sum(found.answer_type == "other" for found in asked) < 3
+
+
+def test_a_scene_that_runs_out_of_questions_gives_those_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TRIES", 5)
+    lone = Scene((Block("star", "red", "large", "solid", 128, 128),), Background("white", "plain"))
+    asked = questions(lone, 7, 10_000)
+    assert 8 <= len({found.text for found in asked}) == len(asked) < 10_000
