@@ -1,7 +1,14 @@
 """Models that come with evalkit, one file each. This table only names them; see README.md for how to add one."""
 
 from evalkit.interfaces import ModelSpec, Option
+from evalkit.models.prompts import PROMPT_OPTIONS, TEXT_JOBS
 from evalkit.types import IMAGE_JOBS
+
+_TRUST = (
+    Option("trust_remote_code", "no", "yes: run the code that comes with the checkpoint"),
+    Option("pickle", "no", "yes: read weights that are pickles, which can run code"),
+    Option("revision", "", "branch, tag or commit on the hub"),
+)
 
 MODELS = (
     ModelSpec(
@@ -13,6 +20,41 @@ MODELS = (
         options=(
             Option("by", "auto", "what files are named by: sample, caption, image, manifest, or auto to find out"),
             Option("name", "", "what tables call the model; the folder's name by default"),
+        ),
+    ),
+    ModelSpec(
+        name="transformers",
+        summary="an image-text-to-text checkpoint of the transformers library: captions and answers",
+        factory="evalkit.models.transformers:transformers_model",
+        jobs=TEXT_JOBS,
+        argument="FOLDER_OR_HUB_REPOSITORY",
+        options=(
+            Option("precision", "auto", "auto (the checkpoint's own), float32, bfloat16 or float16"),
+            Option("together", "1", "requests in one pass; each number is another model, as it rounds differently"),
+            Option("num_beams", "1", "beams; 1 is greedy"),
+            Option("chat", "yes", "no: show picture and words without the chat template"),
+            Option("device_map", "none", "auto: spread the layers over all devices"),
+            *PROMPT_OPTIONS,
+            *_TRUST,
+        ),
+    ),
+    ModelSpec(
+        name="diffusers",
+        summary="a pipeline of the diffusers library: pictures from words, edits, inpainting, ControlNet",
+        factory="evalkit.models.diffusers:diffusers_model",
+        jobs=("text-to-image", "text-guided-editing", "structure-to-image", "segmentation-to-image"),
+        argument="FOLDER_OR_HUB_REPOSITORY",
+        options=(
+            Option("precision", "float32", "float32, bfloat16 or float16"),
+            Option("together", "1", "pictures in one pass; each number is another model, as it rounds differently"),
+            Option(
+                "scheduler", "", "class of the scheduler, EulerDiscreteScheduler say; the pipeline's own by default"
+            ),
+            Option("strength", "", "how much image-to-image and inpainting may change, 0 to 1; the pipeline's default"),
+            Option("controlnet", "", "folder or repository of a ControlNet: pictures from edges, depth, label maps"),
+            Option("controlnet_revision", "", "branch, tag or commit of the ControlNet on the hub"),
+            Option("variant", "", "files of that name, fp16 say"),
+            *_TRUST,
         ),
     ),
     ModelSpec(
