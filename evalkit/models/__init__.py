@@ -1,6 +1,7 @@
 """Models that come with evalkit, one file each. This table only names them; see README.md for how to add one."""
 
 from evalkit.interfaces import ModelSpec, Option
+from evalkit.models.limits import LIMIT_OPTIONS
 from evalkit.models.prompts import PROMPT_OPTIONS, TEXT_JOBS
 from evalkit.types import IMAGE_JOBS
 
@@ -55,6 +56,29 @@ MODELS = (
             Option("controlnet_revision", "", "branch, tag or commit of the ControlNet on the hub"),
             Option("variant", "", "files of that name, fp16 say"),
             *_TRUST,
+        ),
+    ),
+    ModelSpec(
+        name="openai",
+        summary="a model behind any server that speaks OpenAI's protocol (hosted, vLLM, SGLang): chat and pictures",
+        factory="evalkit.models.openai:openai_model",
+        jobs=(*TEXT_JOBS, "text-to-image", "text-guided-editing"),
+        argument="MODEL",
+        options=(
+            Option("base_url", "", "http://HOST:PORT/v1; $OPENAI_BASE_URL, or OpenAI itself, by default"),
+            Option("key_variable", "OPENAI_API_KEY", "environment variable that holds the key"),
+            Option("concurrency", "8", "requests under way at a time; raise -b with it"),
+            Option("timeout", "120", "seconds that a whole reply may take"),
+            Option("tries", "6", "how often a request is sent until it counts as failed"),
+            Option("backoff", "1", "seconds of the first pause between two tries, which doubles"),
+            Option("limit_name", "max_tokens", "max_completion_tokens for models that reason"),
+            Option("detail", "", "low or high: how closely a picture is looked at"),
+            Option("image_knobs", "none", "diffusers: send seed, steps, guidance, negative prompt for a picture"),
+            Option("response_format", "b64_json", "none where the server refuses to be asked for b64_json"),
+            Option("extra", "", 'further fields of every body as JSON: {"reasoning_effort": "low"}'),
+            Option("served", "", "name that replies must come from: pins what an alias stands for"),
+            *LIMIT_OPTIONS,
+            *PROMPT_OPTIONS,
         ),
     ),
     ModelSpec(

@@ -48,8 +48,8 @@ def tokenizer(specials: list[str]) -> Tokenizer:
     return made
 
 
-def save_llava(folder: Path, seed: int = 0, *, safe: bool = True) -> Path:
-    """Save a LLaVA of 2 layers with its processor and chat template."""
+def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 32, layers: int = 2) -> Path:
+    """Save a LLaVA with its processor and chat template."""
     specials = ["<pad>", "<s>", "</s>", "<image>"]
     words = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer(specials),
@@ -79,9 +79,9 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True) -> Path:
     )
     language = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         max_position_embeddings=512,
         pad_token_id=0,
@@ -109,7 +109,7 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True) -> Path:
     return folder
 
 
-def save_diffusion(folder: Path, seed: int = 0, *, edits: bool = False) -> Path:
+def save_diffusion(folder: Path, seed: int = 0, *, edits: bool = False, width: int = 8) -> Path:
     """Save a Stable Diffusion that draws 32 x 32 pixels, or an InstructPix2Pix."""
     torch.manual_seed(seed)
     vocabulary = json.loads(tokenizer(["<|startoftext|>", "<|endoftext|>"]).to_str())["model"]
@@ -143,7 +143,7 @@ def save_diffusion(folder: Path, seed: int = 0, *, edits: bool = False) -> Path:
             merges=[tuple(pair) for pair in vocabulary["merges"]],
             model_max_length=77,
         ),
-        unet=unet(8 if edits else 4),
+        unet=unet(8 if edits else 4, width),
         scheduler=DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
@@ -152,10 +152,10 @@ def save_diffusion(folder: Path, seed: int = 0, *, edits: bool = False) -> Path:
     return folder
 
 
-def unet(channels: int) -> UNet2DConditionModel:
+def unet(channels: int, width: int = 8) -> UNet2DConditionModel:
     """A denoiser of two blocks, its words amplified so that they move the picture."""
     made = UNet2DConditionModel(
-        block_out_channels=(8, 16),
+        block_out_channels=(width, 2 * width),
         layers_per_block=1,
         sample_size=16,
         in_channels=channels,

@@ -1,0 +1,97 @@
+"""What an answer owes to its company: rates, and how many answers change with the size of a pass and with its members.
+
+    python tests/benchmarks/bench_company.py --device cuda --large
+
+Random checkpoints are made by the libraries and asked through the backends: 48 questions about noise, 32 tokens each,
+and 16 pictures of 8 steps. `other size` counts answers that differ from those made one at a time; `other company`
+counts those that differ when the same passes are filled in another order. A trained network is surer of itself than a
+random one, so its counts are lower; those of `other company` must be 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.images import image_of
+from evalkit.interfaces import Model
+from evalkit.models.diffusers import diffusers_model
+from evalkit.models.transformers import transformers_model
+from evalkit.types import Generation, Request, Text
+from evalkit.workspace import Workspace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evalkit" / "models"))
+from checkpoint_files import save_diffusion, save_llava
+
+TOGETHER = (1, 2, 8)
+
+
+def questions(count: int) -> list[Request]:
+    dice = np.random.default_rng(0)
+    made = []
+    for i in range(count):
+        noise = image_of(dice.integers(0, 256, (64, 64, 3), dtype=np.uint8), "source")
+        words = Text("What is it? " * (1 + i % 3))
+        made.append(Request("bench@1", str(i), "vqa", (noise, words), i, max_tokens=32))
+    return made
+
+
+def wishes(count: int) -> list[Request]:
+    return [Request("bench@1", str(i), "text-to-image", (Text(f"ring {i}"),), i, steps=8) for i in range(count)]
+
+
+def told(model: Model, requests: Sequence[Request]) -> list[object]:
+    found = dict(model.generate(requests))
+    parts = []
+    for position in range(len(requests)):
+        answer = found[position]
+        assert isinstance(answer, Generation), answer
+        parts.append(answer.parts)
+    return parts
+
+
+def table(name: str, models: Sequence[tuple[int, Model]], requests: Sequence[Request]) -> None:
+    alone: list[object] = []
+    for together, model in models:
+        told(model, requests[: 2 * together])  # loads and warms
+        started = time.perf_counter()
+        found = told(model, requests)
+        rate = len(requests) / (time.perf_counter() - started)
+        alone = alone or found
+        backwards = told(model, requests[::-1])[::-1]
+        size = sum(a != b for a, b in zip(found, alone, strict=True))
+        company = sum(a != b for a, b in zip(found, backwards, strict=True))
+        print(f"{name:<13}{together:>9}{rate:>10.2f}/s{size:>8} of {len(requests)}{company:>10} of {len(requests)}")
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser()
+    flags.add_argument("--device", default="cpu")
+    flags.add_argument("--large", action="store_true", help="1.3 billion parameters instead of some thousands")
+    flags.add_argument("--precision", default="bfloat16")
+    given = flags.parse_args()
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        workspace = Workspace(cache=folder / "cache", device=given.device)
+        scale = {"width": 2048, "layers": 24} if given.large else {}
+        save_llava(folder / "llava", **scale)
+        save_diffusion(folder / "diffusion", width=320 if given.large else 8)
+        print(f"{'backend':<13}{'together':>9}{'rate':>12}{'other size':>14}{'other company':>16}")
+        common = {"precision": given.precision}
+        for name, build, requests in (
+            ("transformers", transformers_model, questions(48)),
+            ("diffusers", diffusers_model, wishes(16)),
+        ):
+            at = str(folder / ("llava" if name == "transformers" else name).replace("diffusers", "diffusion"))
+            models = [(n, build(workspace, at, {**common, "together": str(n)})) for n in TOGETHER]
+            table(name, models, requests)
+
+
+if __name__ == "__main__":
+    main()
