@@ -104,12 +104,20 @@ class _Models:
         self._text = flags.model or default_model()
         require_model_name(self._text)
         self._options = {**key_values("-a", flags.model_options), **_budget(self._text, flags)}
+        self._isolate = flags.isolate
         self._built: tuple[Workspace, Model] | None = None
 
     def model_for(self, task: Task) -> Model:
         if self._built is None or self._built[0] != task.workspace:
-            self._built = task.workspace, build_model(self._text, task.workspace, self._options)
+            self._built = task.workspace, self._build(task.workspace)
         return self._built[1]
+
+    def _build(self, workspace: Workspace) -> Model:
+        if not self._isolate:
+            return build_model(self._text, workspace, self._options)
+        from evalkit.isolation import IsolatedModel
+
+        return IsolatedModel(self._text, workspace, self._options)
 
 
 def _budget(model: str, flags: RunFlags) -> dict[str, str]:

@@ -24,6 +24,22 @@ MODELS = (
         ),
     ),
     ModelSpec(
+        name="answers",
+        summary="answers made elsewhere: JSON Lines, CSV, COCO or VQA results, a Hugging Face dataset",
+        factory="evalkit.models.answers:answers_model",
+        jobs=(*TEXT_JOBS, *sorted(IMAGE_JOBS)),
+        argument="FILE",
+        options=(
+            Option("by", "auto", "what ids name: sample, caption, image; by the name of their column by default"),
+            Option("id_column", "", "column of ids; the first of sample_id, question_id, image_id, id"),
+            Option(
+                "answer_column", "", "column of answers; the first of text, caption, answer, prediction, output, image"
+            ),
+            Option("split", "", "split of a dataset that has several"),
+            Option("name", "", "what tables call the model; the file's name by default"),
+        ),
+    ),
+    ModelSpec(
         name="transformers",
         summary="an image-text-to-text checkpoint of the transformers library: captions and answers",
         factory="evalkit.models.transformers:transformers_model",

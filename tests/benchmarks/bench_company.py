@@ -1,6 +1,6 @@
 """What an answer owes to its company: rates, and how many answers change with the size of a pass and with its members.
 
-    python tests/benchmarks/bench_company.py --device cuda --large
+    python tests/benchmarks/bench_company.py --device cuda --width 2048 --layers 24 --channels 320
 
 Random checkpoints are made by the libraries and asked through the backends: 48 questions about noise, 32 tokens each,
 and 16 pictures of 8 steps. `other size` counts answers that differ from those made one at a time; `other company`
@@ -73,24 +73,26 @@ def table(name: str, models: Sequence[tuple[int, Model]], requests: Sequence[Req
 def main() -> None:
     flags = argparse.ArgumentParser()
     flags.add_argument("--device", default="cpu")
-    flags.add_argument("--large", action="store_true", help="1.3 billion parameters instead of some thousands")
-    flags.add_argument("--precision", default="bfloat16")
+    flags.add_argument("--precision", default="float32")
+    flags.add_argument("--width", type=int, default=32, help="of the language model")
+    flags.add_argument("--layers", type=int, default=2, help="of the language model")
+    flags.add_argument("--channels", type=int, default=8, help="of the denoiser")
     given = flags.parse_args()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         workspace = Workspace(cache=folder / "cache", device=given.device)
-        scale = {"width": 2048, "layers": 24} if given.large else {}
-        save_llava(folder / "llava", **scale)
-        save_diffusion(folder / "diffusion", width=320 if given.large else 8)
+        save_llava(folder / "llava", width=given.width, layers=given.layers)
+        save_diffusion(folder / "diffusion", width=given.channels)
         print(f"{'backend':<13}{'together':>9}{'rate':>12}{'other size':>14}{'other company':>16}")
         common = {"precision": given.precision}
-        for name, build, requests in (
-            ("transformers", transformers_model, questions(48)),
-            ("diffusers", diffusers_model, wishes(16)),
-        ):
-            at = str(folder / ("llava" if name == "transformers" else name).replace("diffusers", "diffusion"))
-            models = [(n, build(workspace, at, {**common, "together": str(n)})) for n in TOGETHER]
-            table(name, models, requests)
+        chats = [
+            (n, transformers_model(workspace, str(folder / "llava"), {**common, "together": str(n)})) for n in TOGETHER
+        ]
+        table("transformers", chats, questions(48))
+        pipes = [
+            (n, diffusers_model(workspace, str(folder / "diffusion"), {**common, "together": str(n)})) for n in TOGETHER
+        ]
+        table("diffusers", pipes, wishes(16))
 
 
 if __name__ == "__main__":
