@@ -18,25 +18,21 @@ import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.errors import UsageError, WeightsError, nearest
+from evalkit.errors import WeightsError
 from evalkit.images import Pixels, image_of
 from evalkit.models.checkpoints import Checkpoint, checkpoint, library_versions, trust_of
 from evalkit.models.knobs import Unanswerable, choice, positive, require_known, whole
 from evalkit.models.passes import passes
-from evalkit.models.pipelines import pipeline_kinds, shown_pictures
+from evalkit.models.pipelines import Pipeline, other_scheduler, pipeline_kinds, shown_pictures
 from evalkit.types import Answer, Failure, Generation, Job, JsonScalar, Request, Text
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
     import torch
-
-Pipeline: TypeAlias = Any
-Scheduler: TypeAlias = Any
-"""Of diffusers, which has no types."""
 
 CODE = 1
 """Version of what turns a request into an answer here: raised when an answer would change."""
@@ -161,7 +157,7 @@ class PipelineModel:
         first = self._loaded()
         self.checkpoint.require_unchanged()
         if self.setting.scheduler:
-            first.scheduler = _scheduler(first.scheduler, self.setting.scheduler)
+            first.scheduler = other_scheduler(first.scheduler, self.setting.scheduler)
         first.set_progress_bar_config(disable=True)
         first.to(self.setting.device)
         if self.controlnet is not None:
@@ -265,15 +261,6 @@ def _dtype(precision: str) -> torch.dtype:
     import torch
 
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
-
-
-def _scheduler(current: Scheduler, name: str) -> Scheduler:
-    import diffusers
-
-    able = [found.__name__ for found in current.compatibles]
-    if name not in able:
-        raise UsageError(f"-a scheduler={name} does not go with this pipeline{nearest(name, able)}")
-    return getattr(diffusers, name).from_config(current.config)
 
 
 def diffusers_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> PipelineModel:

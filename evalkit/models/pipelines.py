@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any, TypeAlias
 
 from PIL import Image as PillowImage
 
+from evalkit.errors import UsageError, nearest
 from evalkit.images import pixels
 from evalkit.models.knobs import Unanswerable
 from evalkit.types import Image, LabelMap, Mask, Request, Text
+
+Pipeline: TypeAlias = Any
+Scheduler: TypeAlias = Any
+"""Of diffusers, which is not typed throughout."""
 
 
 def pipeline_kinds(class_name: str) -> frozenset[str]:
@@ -39,3 +45,17 @@ def shown_pictures(request: Request) -> dict[str, PillowImage.Image]:
             raise Unanswerable(f"this model takes one {name}, and the request holds two")
         found[name] = PillowImage.fromarray(pixels(image))
     return found
+
+
+def other_scheduler(current: Scheduler, name: str) -> Scheduler:
+    """Return the scheduler of class `name`, set up as `current` is.
+
+    Raises:
+        UsageError: it does not go with the pipeline.
+    """
+    import diffusers
+
+    able = [found.__name__ for found in current.compatibles]
+    if name not in able:
+        raise UsageError(f"-a scheduler={name} does not go with this pipeline{nearest(name, able)}")
+    return getattr(diffusers, name).from_config(current.config)

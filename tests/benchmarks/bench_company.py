@@ -27,7 +27,7 @@ from evalkit.types import Generation, Request, Text
 from evalkit.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evalkit" / "models"))
-from checkpoint_files import save_diffusion, save_llava
+from checkpoint_files import save_diffusion, save_llava  # type: ignore[import-not-found]  # beside the tests
 
 TOGETHER = (1, 2, 8)
 
@@ -48,7 +48,7 @@ def wishes(count: int) -> list[Request]:
 
 def told(model: Model, requests: Sequence[Request]) -> list[object]:
     found = dict(model.generate(requests))
-    parts = []
+    parts: list[object] = []
     for position in range(len(requests)):
         answer = found[position]
         assert isinstance(answer, Generation), answer

@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 
 from evalkit.cache import Cache
-
-sys.path.insert(0, str(Path(__file__).parent))
-from api_server import FaultServer
+from tests.faults.api_server import FaultServer
 
 KEY = "sk-secret-0123456789abcdef"
 SAMPLES = 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evalkit.images import read_image
@@ -18,6 +19,10 @@ def photos(shared_data: Path, count: int) -> list[Image]:
 
 def request(job: Job, *parts: Part, seed: int = 0, sample: str = "s") -> Request:
     return Request("t@1", sample, job, parts, seed)
+
+
+def question(seed: int = 1, **knobs: object) -> Request:
+    return replace(request("vqa", Text("What is it?"), seed=seed, sample=str(seed)), **knobs)  # type: ignore[arg-type]
 
 
 def answers(model: Model, requests: Sequence[Request]) -> list[Answer]:

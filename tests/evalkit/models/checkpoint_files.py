@@ -48,8 +48,8 @@ def tokenizer(specials: list[str]) -> Tokenizer:
     return made
 
 
-def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 32, layers: int = 2) -> Path:
-    """Save a LLaVA with its processor and chat template."""
+def llava_processor() -> LlavaProcessor:
+    """The processor of the LLaVA: two by two patches a picture."""
     specials = ["<pad>", "<s>", "</s>", "<image>"]
     words = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer(specials),
@@ -59,7 +59,7 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 3
         extra_special_tokens={"image_token": "<image>"},
     )
     pictures = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
-    processor = LlavaProcessor(
+    return LlavaProcessor(
         pictures,
         words,
         patch_size=14,
@@ -67,7 +67,10 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 3
         chat_template=TEMPLATE,
         num_additional_image_tokens=1,
     )
-    torch.manual_seed(seed)
+
+
+def llava_config(vocabulary: int, width: int, layers: int) -> LlavaConfig:
+    """The shape of the LLaVA."""
     vision = CLIPVisionConfig(
         hidden_size=16,
         intermediate_size=32,
@@ -78,7 +81,7 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 3
         projection_dim=16,
     )
     language = LlamaConfig(
-        vocab_size=len(words),
+        vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=layers,
@@ -88,15 +91,20 @@ def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 3
         bos_token_id=1,
         eos_token_id=2,
     )
-    network = LlavaForConditionalGeneration(
-        LlavaConfig(
-            vision_config=vision,
-            text_config=language,
-            image_token_index=3,
-            image_seq_length=4,
-            vision_feature_layer=-1,
-        )
+    return LlavaConfig(
+        vision_config=vision,
+        text_config=language,
+        image_token_index=3,
+        image_seq_length=4,
+        vision_feature_layer=-1,
     )
+
+
+def save_llava(folder: Path, seed: int = 0, *, safe: bool = True, width: int = 32, layers: int = 2) -> Path:
+    """Save a LLaVA with its processor and chat template."""
+    processor = llava_processor()
+    torch.manual_seed(seed)
+    network = LlavaForConditionalGeneration(llava_config(len(processor.tokenizer), width, layers))
     with torch.no_grad():  # larger weights, so that the picture and the question move the answer
         for tensor in network.parameters():
             if tensor.dim() > 1:

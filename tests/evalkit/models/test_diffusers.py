@@ -134,7 +134,7 @@ def test_a_controlnet_follows_the_map(
     model = build(controlnet=str(controlnet))
     assert job in model.capabilities
     maps = [replace(source, role=role) for source in sources[:2]]
-    wishes = [replace(request(job, one, Text("a ring")), steps=4) for one in maps]  # type: ignore[arg-type]
+    wishes = [replace(request(job, one, Text("a ring")), steps=4) for one in maps]
     assert len(set(digests(model, wishes))) == 2
 
 

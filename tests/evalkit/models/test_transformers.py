@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from evalkit.errors import UsageError, WeightsError
 from evalkit.images import pixels
 from evalkit.keys import request_key
+from evalkit.models.decoding import draws
 from evalkit.models.transformers import ImageTextModel, transformers_model
 from evalkit.types import Box, Boxes, Generation, Image, Request, Text
 from evalkit.workspace import Workspace
@@ -92,11 +94,8 @@ def test_a_temperature_draws_by_the_seed_and_zero_is_greedy(build: Build, questi
 
 
 def test_draws_follow_the_softmax() -> None:
-    from evalkit.models.decoding import draws
-
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
-    process = draws(range(4000), 2.0, None)
-    assert callable(process)
+    process: Any = draws(range(4000), 2.0, None)
     drawn = process(torch.zeros(4000, 1, dtype=torch.long), logits.repeat(4000, 1)).argmax(1)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert torch.allclose(shares, torch.softmax(logits / 2, 0), atol=0.03)

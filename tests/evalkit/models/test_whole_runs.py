@@ -78,8 +78,8 @@ def test_a_diffusers_pipeline_draws_the_captions_of_coco(
     evalkit: Any, diffusion: Path, shared_data: Path, weights_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(weights_folder))
-    words = ("coco_fid", "--data", "coco", "--data-dir", str(shared_data / "coco-mini"), "-L", "6")
-    words += ("-t", "reference=same,captions=6", "--metrics", "fid,kid")
+    words = ["coco_fid", "--data", "coco", "--data-dir", str(shared_data / "coco-mini"), "-L", "6"]
+    words += ["-t", "reference=same,captions=6", "--metrics", "fid,kid"]
     (run,) = evalkit(*words, "-m", f"diffusers:{diffusion}", "--gen", "steps=2")
     assert run["coverage"] == {"asked": 6, "answered": 6, "failed": 0, "from_cache": 0}
     assert run["data"] == "coco val2017"
