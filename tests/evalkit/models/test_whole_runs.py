@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +91,31 @@ def test_a_diffusers_pipeline_draws_the_captions_of_coco(
     (again,) = evalkit(*words, "-m", f"diffusers:{diffusion}", "--gen", "steps=2")
     assert again["coverage"]["from_cache"] == 6
     assert again["estimates"] == run["estimates"]
+
+
+@pytest.mark.slow
+def test_a_hub_repository_is_known_by_its_commit_and_files(tmp_path: Path, llava: Path) -> None:
+    commits = ["a" * 40, "b" * 40]
+    home = tmp_path / "hub" / "models--someone--tiny"
+    for commit in commits:
+        shutil.copytree(llava, home / "snapshots" / commit)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commits[0])
+
+    def ended(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "evalkit", "run", "blocksworld_caption", "-L", "2", "--offline", "--json"]
+        variables = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")}
+        return subprocess.run([*command, *words], env=variables, capture_output=True, text=True, check=False)
+
+    identities = []
+    for words in ([], ["-a", f"revision={commits[1]}"]):
+        done = ended("-m", "transformers:someone/tiny", "--gen", "max_tokens=4", *words)
+        assert done.returncode == 0, done.stderr
+        (run,) = json.loads(done.stdout)["runs"]
+        assert run["model"] == "transformers:someone/tiny"
+        identities.append(run["provenance"]["model"])
+    assert [identity["revision"] for identity in identities] == commits
+    assert identities[0]["weights"] == identities[1]["weights"]
+    absent = ended("-m", "transformers:someone/absent")
+    assert absent.returncode == 2
+    assert "someone/absent is no folder and cannot be fetched" in absent.stderr
