@@ -128,14 +128,14 @@ class _Process:
 
 
 class _ModelRaised(Exception):
-    """What the model itself raised, in its process."""
+    """What the model itself raised, in its process; a class of the raised one's name is made of it."""
 
 
 def _raised(name: str, message: str) -> Exception:
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, EvalkitError):
         return kind(message)
-    return MemoryError(message) if name in OUT_OF_MEMORY else _ModelRaised(f"{name}: {message}")
+    return MemoryError(message) if name in OUT_OF_MEMORY else type(name, (_ModelRaised,), {})(message)
 
 
 def _end(process: subprocess.Popen[bytes], line: Connection) -> None:

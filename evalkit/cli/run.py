@@ -130,7 +130,8 @@ def _budget(model: str, flags: RunFlags) -> dict[str, str]:
     budget = {"max_requests": flags.max_requests, "max_cost": flags.max_cost}
     given = {name: str(value) for name, value in budget.items() if value is not None}
     if spec is not None and given and not given.keys() <= {option.name for option in spec.options}:
-        raise UsageError(f"{' and '.join(given)} can be limited for a model behind an API, not for {spec.name}")
+        flags_given = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{flags_given} is for a model behind an API, and {spec.name} is none; leave it out")
     return given
 
 

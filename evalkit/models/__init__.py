@@ -44,7 +44,7 @@ MODELS = (
         summary="an image-text-to-text checkpoint of the transformers library: captions and answers",
         factory="evalkit.models.transformers:transformers_model",
         jobs=TEXT_JOBS,
-        argument="FOLDER_OR_HUB_REPOSITORY",
+        argument="FOLDER_OR_REPO",
         options=(
             Option("precision", "auto", "auto (the checkpoint's own), float32, bfloat16 or float16"),
             Option("together", "1", "requests in one pass; each number is another model, as it rounds differently"),
@@ -60,7 +60,7 @@ MODELS = (
         summary="a pipeline of the diffusers library: pictures from words, edits, inpainting, ControlNet",
         factory="evalkit.models.diffusers:diffusers_model",
         jobs=("text-to-image", "text-guided-editing", "structure-to-image", "segmentation-to-image"),
-        argument="FOLDER_OR_HUB_REPOSITORY",
+        argument="FOLDER_OR_REPO",
         options=(
             Option("precision", "float32", "float32, bfloat16 or float16"),
             Option("together", "1", "pictures in one pass; each number is another model, as it rounds differently"),

@@ -20,7 +20,7 @@ LONGEST: Mapping[Job, int] = {"captioning": 96, "vqa": 32}
 """Tokens of an answer where the request names no limit."""
 PROMPT_OPTIONS = (
     Option("caption_prompt", CAPTION_PROMPT, "what is said beside a picture that comes without words"),
-    Option("vqa_prompt", "{question}, then: Answer the question using a single word or phrase.", "around a question"),
+    Option("vqa_prompt", VQA_PROMPT.replace("\n", "\\n"), r"what is said around a question; \n is a new line"),
     Option("system", "", "system message; none by default"),
 )
 
@@ -60,15 +60,16 @@ class Prompts:
 
 
 def prompts_of(options: Mapping[str, str]) -> Prompts:
-    """Return the prompts that the options ask for.
+    r"""Return the prompts that the options ask for; `\n` in them is a new line.
 
     Raises:
         UsageError: `vqa_prompt` has no place for the question.
     """
-    vqa = options.get("vqa_prompt", VQA_PROMPT)
+    said = {name: text.replace("\\n", "\n") for name, text in options.items()}
+    vqa = said.get("vqa_prompt", VQA_PROMPT)
     if "{question}" not in vqa:
         raise UsageError(f"-a vqa_prompt={vqa!r} has no {{question}} in it; say where the question stands")
-    return Prompts(options.get("caption_prompt", CAPTION_PROMPT), vqa, options.get("system", ""))
+    return Prompts(said.get("caption_prompt", CAPTION_PROMPT), vqa, said.get("system", ""))
 
 
 def cut(text: str, stops: tuple[str, ...]) -> str:

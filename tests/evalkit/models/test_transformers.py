@@ -61,6 +61,8 @@ def test_picture_question_and_prompt_each_decide_the_answer(build: Build, questi
     other_picture = replace(first, parts=(second.parts[0], first.parts[1]))
     other_question = replace(first, parts=(first.parts[0], second.parts[1]))
     told = [text(found) for found in answers(build(), [first, other_picture, other_question])]
+    spelt = build(vqa_prompt=r"{question}\nAnswer the question using a single word or phrase.")
+    assert spelt.identity == build().identity
     bare = text(answers(build(vqa_prompt="{question}"), [first])[0])
     assert len({*told, bare}) == 4
 
