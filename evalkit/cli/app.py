@@ -27,6 +27,7 @@ COMMANDS = (
         "What was answered once is not asked again: the same command continues a run that was stopped, and a finished "
         "run is only scored anew.",
     ),
+    ("import", "Score answers made elsewhere, and say which samples have none and which answers no sample."),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
     ("report", "Make a page and a table of one or more runs."),
     ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
@@ -36,6 +37,9 @@ COMMANDS = (
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )
+
+PLACES = {"import": "importing"}
+"""Modules, and functions in them, of commands whose name cannot be theirs."""
 
 CACHE_COMMANDS = (
     ("ls", "Say what the cache holds: how many answers of which model to which task, and since when."),
@@ -72,7 +76,8 @@ def application() -> App:
         suppress_keyboard_interrupt=False,  # `main` says what was kept and how to go on
     )
     for rank, (name, summary) in enumerate(COMMANDS):
-        app.command(f"evalkit.cli.{name}:{name}", name=name, help=summary, sort_key=rank)
+        place = PLACES.get(name, name)
+        app.command(f"evalkit.cli.{place}:{place}", name=name, help=summary, sort_key=rank)
     cache = App(name="cache", help="Look into the cache of answers, check it, and clean it.", sort_key=len(COMMANDS))
     for rank, (name, summary) in enumerate(CACHE_COMMANDS):
         cache.command(f"evalkit.cli.cache:{name}", name=name, help=summary, sort_key=rank)

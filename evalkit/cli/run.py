@@ -14,7 +14,15 @@ from evalkit.cli.place import workspace_of
 from evalkit.cli.run_flags import RunFlags
 from evalkit.cli.words import columns, key_values, print_json
 from evalkit.errors import EvalkitError, UsageError, nearest
-from evalkit.registry import build_model, build_task, default_model, require_model_name, task_spec, task_specs
+from evalkit.registry import (
+    build_model,
+    build_task,
+    default_model,
+    model_specs,
+    require_model_name,
+    task_spec,
+    task_specs,
+)
 from evalkit.results import Run, read_samples, run_json
 from evalkit.types import Json
 from evalkit.workspace import Workspace
@@ -95,13 +103,36 @@ class _Models:
     def __init__(self, flags: RunFlags) -> None:
         self._text = flags.model or default_model()
         require_model_name(self._text)
-        self._options = key_values("-a", flags.model_options)
+        self._options = {**key_values("-a", flags.model_options), **_budget(self._text, flags)}
+        self._isolate = flags.isolate
         self._built: tuple[Workspace, Model] | None = None
 
     def model_for(self, task: Task) -> Model:
         if self._built is None or self._built[0] != task.workspace:
-            self._built = task.workspace, build_model(self._text, task.workspace, self._options)
+            self._built = task.workspace, self._build(task.workspace)
         return self._built[1]
+
+    def _build(self, workspace: Workspace) -> Model:
+        if not self._isolate:
+            return build_model(self._text, workspace, self._options)
+        from evalkit.isolation import IsolatedModel
+
+        return IsolatedModel(self._text, workspace, self._options)
+
+
+def _budget(model: str, flags: RunFlags) -> dict[str, str]:
+    """Return `--max-requests` and `--max-cost` as options of the model.
+
+    Raises:
+        UsageError: the model is none that counts what it sends.
+    """
+    spec = model_specs().get(model.partition(":")[0])
+    budget = {"max_requests": flags.max_requests, "max_cost": flags.max_cost}
+    given = {name: str(value) for name, value in budget.items() if value is not None}
+    if spec is not None and given and not given.keys() <= {option.name for option in spec.options}:
+        flags_given = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{flags_given} is for a model behind an API, and {spec.name} is none; leave it out")
+    return given
 
 
 def _forecast_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:

@@ -58,6 +58,12 @@ class RunFlags(AskFlags):
     """Ask only the first so many samples; the result is stamped and never ranked."""
     batch: Annotated[str, Parameter(name=["--batch", "-b"], group=_ASKED)] = "auto"
     """Requests at a time, or auto, which halves when memory runs out. It does not change the answers."""
+    max_requests: Annotated[int | None, Parameter(group=_ASKED, validator=Number(gte=0))] = None
+    """Send a model behind an API at most so many requests, then stop; what is answered is kept."""
+    max_cost: Annotated[float | None, Parameter(group=_ASKED, validator=Number(gte=0))] = None
+    """Spend at most so much, by the prices that the model's options name (`-a input_price=`, ...)."""
+    isolate: Annotated[bool, Parameter(group=_MACHINE)] = False
+    """Run the model in a process of its own: if that crashes, the sample failed and the run goes on."""
     executor: Annotated[Literal["local"], Parameter(group=_MACHINE)] = "local"
     """Where the model runs: local is this process."""
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=_RESULT)] = RUNS

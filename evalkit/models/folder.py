@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from evalkit.features.cache import FeatureCache
 from evalkit.features.pictures import FilePicture, identities
 from evalkit.images import read_image
 from evalkit.keys import digest
+from evalkit.models.sample_ids import Matched, bare, matched, names_of
 from evalkit.types import IMAGE_JOBS, Answer, Failure, Generation, Job, JsonScalar, Request
 from evalkit.workspace import Workspace
 
@@ -58,10 +59,14 @@ class Folder:
         """Every job that ends in a picture."""
         return IMAGE_JOBS
 
+    def matched(self, sample_ids: Iterable[str]) -> Matched:
+        """Return which samples have no picture, and which pictures answer no sample."""
+        return matched(self.files, self.by, sample_ids)
+
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         """Yield each sample's picture as the file holds it, or a `Failure` where there is none or it is damaged."""
         for position, request in enumerate(requests):
-            names = _names(request.sample_id, self.by)
+            names = names_of(request.sample_id, self.by)
             path = next((self.files[name] for name in names if name in self.files), None)
             if path is None:
                 asked = " or ".join(names)
@@ -98,27 +103,11 @@ def folder_model(workspace: Workspace, argument: str, options: Mapping[str, str]
     return Folder(directory, by, files, content, options.get("name") or f"images:{directory.resolve().name}")
 
 
-def _names(sample_id: str, by: str) -> list[str]:
-    pieces = sample_id.split("-")
-    ways = {
-        "manifest": [sample_id],
-        "sample": [_bare(sample_id)],
-        "caption": [_bare(pieces[-1])],
-        "image": [_bare(pieces[0])],
-        "auto": [_bare(sample_id), _bare(pieces[-1])],
-    }
-    return list(dict.fromkeys(ways[by]))
-
-
-def _bare(name: str) -> str:
-    return name.lstrip("0") or "0" if name.isdecimal() else name
-
-
 def _read_names(directory: Path, by: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(p for p in directory.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
         digits = re.search(r"\d+$", path.stem)
-        name = _bare(digits.group() if by == "image" and digits else path.stem)
+        name = bare(digits.group() if by == "image" and digits else path.stem)
         if name in files:
             raise DataError(f"{files[name]} and {path} both answer {name!r}; keep one of them")
         files[name] = path
