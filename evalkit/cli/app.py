@@ -29,6 +29,15 @@ COMMANDS = (
     ),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
     ("report", "Make a page and a table of one or more runs."),
+    ("bless", "Make runs the baseline that later ones are held against: one small file to commit."),
+    (
+        "gate",
+        "Hold runs against a baseline.\n\nExit codes: 0 pass, 1 regression, 2 error, 3 not comparable, 4 underpowered.",
+    ),
+    ("power", "Say how many samples a difference needs to be seen."),
+    ("diff-protocol", "Say why the numbers of two runs are not comparable, field by field."),
+    ("verify", "Run a task's golden values again, and name its published anchors."),
+    ("rescore", "Score stored answers anew, without loading the model that gave them."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )
@@ -68,7 +77,8 @@ def application() -> App:
         suppress_keyboard_interrupt=False,  # `main` says what was kept and how to go on
     )
     for rank, (name, summary) in enumerate(COMMANDS):
-        app.command(f"evalkit.cli.{name}:{name}", name=name, help=summary, sort_key=rank)
+        code = name.replace("-", "_")
+        app.command(f"evalkit.cli.{code}:{code}", name=name, help=summary, sort_key=rank)
     cache = App(name="cache", help="Look into the cache of answers, check it, and clean it.", sort_key=len(COMMANDS))
     for rank, (name, summary) in enumerate(CACHE_COMMANDS):
         cache.command(f"evalkit.cli.cache:{name}", name=name, help=summary, sort_key=rank)

@@ -21,7 +21,7 @@ from evalkit.metrics.extrapolation import Extrapolation, extrapolation
 from evalkit.metrics.frechet import Doubles, Gaussian, gaussian_distance, gaussian_of_features
 from evalkit.metrics.inception_score import inception_score
 from evalkit.metrics.jackknife import frechet_leave_one_out
-from evalkit.metrics.kernel import Kid, KidConvention, kid
+from evalkit.metrics.kernel import Kid, KidConvention, kid, kid_influence
 from evalkit.metrics.manifold import Manifold, manifold, radii
 from evalkit.types import Json
 
@@ -69,20 +69,25 @@ class Findings:
         Raises:
             NotEnoughSamples: see `evalkit.metrics.kernel.kid`.
         """
-        settings: Json = {
-            "subsets": convention.subsets,
-            "size": convention.subset_size,
-            "seed": convention.seed,
-            "first": convention.first,
-            "shrinks": convention.shrinks,
-        }
 
         def compute() -> Arrays:
             made = kid(self._generated, self._reference, convention)
             return _arrays({"mean": made.mean, "std": made.std, "size": made.subset_size})
 
-        found = self._of_both("kid", settings, {"mean", "std", "size"}, compute)
+        found = self._of_both("kid", _draw_settings(convention), {"mean", "std", "size"}, compute)
         return Kid(float(found["mean"]), float(found["std"]), int(found["size"]))
+
+    def kid_influence(self, convention: KidConvention) -> Doubles:
+        """Return how each generated picture moves the kernel distance `(N,)`.
+
+        Raises:
+            NotEnoughSamples: see `evalkit.metrics.kernel.kid_influence`.
+        """
+
+        def compute() -> Arrays:
+            return {"influence": kid_influence(self._generated, self._reference, convention)}
+
+        return self._of_both("kid influence", _draw_settings(convention), {"influence"}, compute)["influence"]
 
     def manifold(self) -> Manifold:
         """Return precision, recall, density and coverage.
@@ -180,6 +185,16 @@ class Findings:
                 f"delete the file to make them again"
             )
         return {held: _doubles(array) for held, array in arrays.items()}
+
+
+def _draw_settings(convention: KidConvention) -> Json:
+    return {
+        "subsets": convention.subsets,
+        "size": convention.subset_size,
+        "seed": convention.seed,
+        "first": convention.first,
+        "shrinks": convention.shrinks,
+    }
 
 
 def _doubles(array: npt.NDArray[np.generic]) -> Doubles:

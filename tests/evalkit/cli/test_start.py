@@ -49,6 +49,7 @@ def test_looking_around_imports_nothing_heavy(environment: Mapping[str, str], wo
         ["report"],
         ["fetch"],
         ["doctor"],
+        *([name] for name in ("bless", "gate", "power", "diff-protocol", "verify", "rescore")),
         ["cache"],
         *(["cache", name] for name in ("ls", "verify", "gc", "why", "export", "rebuild")),
     ],
@@ -62,7 +63,7 @@ def test_every_command_has_help(evalkit: Callable[..., Ended], words: list[str])
 def test_every_flag_of_run_is_explained(evalkit: Callable[..., Ended]) -> None:
     said = evalkit("run", "--help").out
     flags = [line for line in said.splitlines() if line.startswith("│ --")]
-    assert len(flags) == 20
+    assert len(flags) == 21
     for flag in (
         "--model -m",
         "--model-options -a",
@@ -74,6 +75,7 @@ def test_every_flag_of_run_is_explained(evalkit: Callable[..., Ended]) -> None:
         "--data-dir",
         "--allow-failures",
         "--dry-run",
+        "--repeats",
     ):
         assert flag in said
 
