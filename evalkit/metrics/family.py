@@ -129,13 +129,29 @@ class _Family:
         self.add("kid", value, _kid_choices(convention), warnings, interval)
 
     def manifold(self) -> None:
-        found = self.findings.manifold()
+        found = self.findings.overlap()
+        values = found.manifold
         closed: Fields = {"neighbours": manifold.PRECISION_NEIGHBOURS, "ball": "closed"}
         opened: Fields = {"neighbours": manifold.DENSITY_NEIGHBOURS, "ball": "open"}
-        self.add("precision", found.precision, closed)
-        self.add("recall", found.recall, closed)
-        self.add("density", found.density, opened)
-        self.add("coverage", found.coverage, opened)
+        inside, density = found.inside.astype(np.float64), found.balls / manifold.DENSITY_NEIGHBOURS
+        self._record("precision", inside)
+        self._record("density", density)
+        own = [str(i) for i in range(self.n)]
+        self.add("precision", values.precision, closed, (), stats.rate_interval(values.precision, inside, own))
+        recall = self._jackknifed("recall", values.recall, found.recall_without)
+        self.add("recall", values.recall, closed, (), recall)
+        self.add("density", values.density, opened, (), stats.mean_interval(density, own))
+        coverage = self._jackknifed("coverage", values.coverage, found.coverage_without)
+        self.add("coverage", values.coverage, opened, (), coverage)
+
+    def _jackknifed(self, name: str, share: float, without: Doubles) -> Interval | None:
+        """Return the interval of a share of the reference, which is no mean over the generated pictures."""
+        if len(without) == 0:
+            return None
+        influence = stats.jackknife_influence(without)
+        self._record(f"{name}_influence", influence)
+        found = stats.rate_interval(share, share + influence, self.comparison.ids)
+        return dataclasses.replace(found, method=f"{found.method}, delete-one jackknife (not too narrow, may be wide)")
 
     def inception_score(self) -> None:
         logits = self.comparison.features.logits

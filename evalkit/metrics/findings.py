@@ -7,7 +7,7 @@ damaged one is a `CacheError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ from evalkit.metrics.frechet import Doubles, Gaussian, gaussian_distance, gaussi
 from evalkit.metrics.inception_score import inception_score
 from evalkit.metrics.jackknife import frechet_leave_one_out
 from evalkit.metrics.kernel import Kid, KidConvention, kid, kid_influence
-from evalkit.metrics.manifold import Manifold, manifold, radii
+from evalkit.metrics.manifold import Overlap, overlap, radii
 from evalkit.types import Json
 
 METRIC_VERSION = 1
@@ -89,20 +89,27 @@ class Findings:
 
         return self._of_both("kid influence", _draw_settings(convention), {"influence"}, compute)["influence"]
 
-    def manifold(self) -> Manifold:
-        """Return precision, recall, density and coverage.
+    def overlap(self) -> Overlap:
+        """Return precision, recall, density and coverage, sample by sample.
 
         Raises:
-            NotEnoughSamples: see `evalkit.metrics.manifold.manifold`.
+            NotEnoughSamples: see `evalkit.metrics.manifold.overlap`.
         """
-        names = ("precision", "recall", "density", "coverage")
 
         def compute() -> Arrays:
-            made = manifold(self._generated, self._reference, self._reference_radii())
-            return _arrays({name: getattr(made, name) for name in names})
+            made = overlap(self._generated, self._reference, self._reference_radii())
+            return {name: np.asarray(getattr(made, name)) for name in names}
 
-        found = self._of_both("manifold", None, set(names), compute)
-        return Manifold(*(float(found[name]) for name in names))
+        names = tuple(f.name for f in fields(Overlap))
+        found = self._of_both("overlap", None, set(names), compute)
+        return Overlap(
+            found["inside"] > 0,
+            found["balls"].astype(np.int64),
+            float(found["recall"]),
+            float(found["coverage"]),
+            found["recall_without"],
+            found["coverage_without"],
+        )
 
     def inception_score(self, logits: Singles) -> float:
         """Return the mean Inception Score over splits of the generated pictures' `logits (N, C)`.
