@@ -1,4 +1,4 @@
-"""Laws of what stands around the gate: bless, power, diff-protocol, verify, rescore and repeats, by the real command."""
+"""Laws of what stands around the gate: bless, power, diff-protocol, verify, rescore, repeats, by the real command."""
 
 from __future__ import annotations
 
