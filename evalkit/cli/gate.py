@@ -14,6 +14,7 @@ from evalkit.cli.bless import BASELINE
 from evalkit.cli.report import run_folders
 from evalkit.cli.words import columns, key_values, number, page_width, print_json
 from evalkit.errors import UsageError
+from evalkit.types import Json
 
 if TYPE_CHECKING:
     from evalkit.gate.verdicts import Rules, Verdict
@@ -47,25 +48,37 @@ def gate(
         json: Print JSON on standard output, and nothing else there.
     """
     from evalkit.comparison import read_scored_run
-    from evalkit.gate import forms
     from evalkit.gate.baseline import read_baseline
     from evalkit.gate.verdicts import exit_code, judge
 
     rules = _rules(tolerance, alpha, metrics, allow_missing)
     known = [blessed.run for blessed in read_baseline(baseline)]
     verdicts = judge(known, [read_scored_run(folder) for folder in run_folders(runs)], rules)
+    _write(verdicts, junit, markdown)
+    _tell(verdicts, github=github, json=json)
+    return exit_code(verdicts)
+
+
+def _write(verdicts: Sequence[Verdict], junit: Path | None, markdown: Path | None) -> None:
+    from evalkit.gate import forms
+
     if junit is not None:
         junit.write_text(forms.junit(verdicts), encoding="utf-8")
     if markdown is not None:
         markdown.write_text(forms.markdown(verdicts), encoding="utf-8")
-    code = exit_code(verdicts)
+
+
+def _tell(verdicts: Sequence[Verdict], *, github: bool, json: bool) -> None:
+    from evalkit.gate import forms
+    from evalkit.gate.verdicts import exit_code
+
     if github:
         print(forms.github(verdicts), end="", file=sys.stderr if json else sys.stdout)
     if json:
-        print_json({"exit_code": code, "verdicts": [forms.verdict_json(one) for one in verdicts]}, sys.stdout)
+        document: list[Json] = [forms.verdict_json(one) for one in verdicts]
+        print_json({"exit_code": exit_code(verdicts), "verdicts": document}, sys.stdout)
     else:
         _print_table(verdicts, sys.stdout)
-    return code
 
 
 def _rules(tolerance: Sequence[str], alpha: float, metrics: str | None, allow_missing: int) -> Rules:

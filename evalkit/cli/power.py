@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -13,6 +14,9 @@ from evalkit.cli.diff_protocol import scored_runs
 from evalkit.cli.words import columns, number, print_json
 from evalkit.errors import UsageError, nearest
 from evalkit.types import Json
+
+if TYPE_CHECKING:
+    from evalkit.gate.needs import Need
 
 
 def power(
@@ -33,33 +37,39 @@ def power(
         task: A task of the baseline.
         effect: Difference that should be seen, in the metric's unit.
         baseline: A baseline or the folder of a run, whose scores say how much samples vary; baseline.json without it.
-        against: Folder of another run, whose differences from the baseline say how alike two models answer. Without
-            it the need is told for answers that agree not at all, by half, and well.
+        against: Folder of another run: their differences say how alike two models answer. Else it is told for several.
         metric: One number; without it all of the task.
         alpha: Two-sided level of the test.
         chance: Probability of seeing the difference.
         json: Print JSON on standard output, and nothing else there.
     """
     from evalkit.gate.baseline import bare
-    from evalkit.gate.needs import Need, needs
+    from evalkit.gate.needs import needs
 
-    for name, value, least in (("--effect", effect, None), ("--alpha", alpha, 1.0), ("--chance", chance, 1.0)):
-        if not value > 0 or (least is not None and value >= least):
-            raise UsageError(f"{name} {value} is not above 0{'' if least is None else ' and below 1'}")
+    _require(effect, alpha, chance)
     known = {bare(run.task): run for run in scored_runs(baseline)}
     if bare(task) not in known:
         raise UsageError(f"{baseline} has no task {task!r}{nearest(bare(task), known)}")
-    other = None if against is None else scored_runs(against)[0]
-    found = needs(known[bare(task)], other, effect, metric, alpha, chance)
+    run, other = known[bare(task)], None if against is None else scored_runs(against)[0]
+    found = needs(run, other, effect, metric, alpha, chance)
     if json:
         document: list[Json] = [one.document() for one in found]
-        print_json({"task": known[bare(task)].task, "effect": effect, "needs": document}, sys.stdout)
-        return 0
-
-    def row(one: Need) -> tuple[str, ...]:
-        return one.name, one.agreement, f"{one.samples:,}", f"{one.now:,}", number(one.detectable)
-
-    head = ("number", "answers", "needs", "has", f"detectable with what it has ({chance:.0%})")
-    print(f"{known[bare(task)].task}: samples for a difference of {effect:g} at level {alpha:g}, seen {chance:.0%}\n")
-    print(columns([head, *(row(one) for one in found)], None))
+        print_json({"task": run.task, "effect": effect, "needs": document}, sys.stdout)
+    else:
+        print(f"{run.task}: samples for a difference of {effect:g} at level {alpha:g}, seen {chance:.0%} of the time\n")
+        print(_table(found, chance))
     return 0
+
+
+def _require(effect: float, alpha: float, chance: float) -> None:
+    if not effect > 0:
+        raise UsageError(f"--effect {effect} is not above 0; give the difference that should be seen")
+    for name, share in (("--alpha", alpha), ("--chance", chance)):
+        if not 0 < share < 1:
+            raise UsageError(f"{name} {share} is not between 0 and 1")
+
+
+def _table(found: Sequence[Need], chance: float) -> str:
+    head = ("number", "answers", "needs", "has", f"detectable with what it has ({chance:.0%})")
+    rows = [(one.name, one.agreement, f"{one.samples:,}", f"{one.now:,}", number(one.detectable)) for one in found]
+    return columns([head, *rows], None)
