@@ -155,6 +155,7 @@ def test_a_breakdown_is_compared_within_its_stratum() -> None:
 
     (found,) = compare(broken_down(a), broken_down(b)).differences
     assert found.n == N // 2
+    assert found.method.startswith("paired")
     assert found.difference == pytest.approx(np.mean(b[1::2]) - np.mean(a[1::2]))
 
 

@@ -41,6 +41,11 @@ def test_a_perfect_score_of_many_is_surer_than_of_few() -> None:
     assert 1 > many.low > few.low > 0.7
 
 
+def test_a_perfect_score_is_as_sure_as_its_clusters_are_many() -> None:
+    copied = rate_interval(1.0, np.ones(60), [name for name in own(20) for _ in range(3)])
+    assert copied.low == rate_interval(1.0, np.ones(20), own(20)).low
+
+
 def test_copies_within_a_cluster_add_no_certainty() -> None:
     values = np.array([1.0] * 30 + [0.0] * 10)
     alone = rate_interval(0.75, values, own(40))
