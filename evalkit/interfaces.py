@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
+from evalkit.anchors import Anchor
 from evalkit.protocols import Protocol as MeasurementProtocol
 from evalkit.types import (
     Answer,
@@ -212,6 +213,7 @@ class TaskSpec:
     options: tuple[Option, ...] = ()
     citation: str = ""
     licence: str = ""
+    anchors: tuple[Anchor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def run_json(run: Run) -> dict[str, Json]:
         "task": run.task,
         "model": run.model,
         "data": run.data,
-        "estimates": {name: _estimate_json(e) for name, e in run.estimates.items()},
+        "estimates": {name: estimate_json(e) for name, e in run.estimates.items()},
         "coverage": {
             "asked": run.coverage.asked,
             "answered": run.coverage.answered,
@@ -92,13 +92,19 @@ def run_json(run: Run) -> dict[str, Json]:
             "from_cache": run.coverage.from_cache,
         },
         "stamps": list(run.stamps),
-        "protocols": {digest: {"name": p.name, "fields": dict(p.fields)} for digest, p in run.protocols.items()},
+        "protocols": {digest: protocol_json(p) for digest, p in run.protocols.items()},
         "series": {name: [list(point) for point in curve] for name, curve in run.series.items()},
         "provenance": dict(run.provenance),
     }
 
 
-def _estimate_json(estimate: Estimate | Unavailable) -> Json:
+def protocol_json(protocol: Protocol) -> Json:
+    """Return a protocol as JSON."""
+    return {"name": protocol.name, "fields": dict(protocol.fields)}
+
+
+def estimate_json(estimate: Estimate | Unavailable) -> Json:
+    """Return an estimate as JSON."""
     if isinstance(estimate, Unavailable):
         return {"value": None, "unavailable": estimate.reason}
     document: dict[str, Json] = {
@@ -190,16 +196,17 @@ def _run_of(document: dict[str, Json]) -> Run:
         task=str(d["task"]),
         model=str(d["model"]),
         data=str(d["data"]),
-        estimates={name: _estimate_of(an_object(e)) for name, e in an_object(d["estimates"]).items()},
+        estimates={name: estimate_of(an_object(e)) for name, e in an_object(d["estimates"]).items()},
         coverage=Coverage(*(a_whole_number(coverage[name]) for name in ("asked", "answered", "failed", "from_cache"))),
         stamps=tuple(str(stamp) for stamp in a_list(d["stamps"])),
-        protocols={digest: _protocol_of(an_object(p)) for digest, p in an_object(d["protocols"]).items()},
+        protocols={digest: protocol_of(an_object(p)) for digest, p in an_object(d["protocols"]).items()},
         series={name: tuple(map(_point, a_list(curve))) for name, curve in an_object(d["series"]).items()},
         provenance=an_object(d["provenance"]),
     )
 
 
-def _estimate_of(document: dict[str, Json]) -> Estimate | Unavailable:
+def estimate_of(document: dict[str, Json]) -> Estimate | Unavailable:
+    """Return the estimate that `document` holds; one of another shape raises KeyError or TypeError."""
     if document["value"] is None:
         return Unavailable(str(document["unavailable"]))
     interval = None
@@ -218,7 +225,8 @@ def _estimate_of(document: dict[str, Json]) -> Estimate | Unavailable:
     )
 
 
-def _protocol_of(document: dict[str, Json]) -> Protocol:
+def protocol_of(document: dict[str, Json]) -> Protocol:
+    """Return the protocol that `document` holds; one of another shape raises KeyError or TypeError."""
     fields: dict[str, JsonScalar] = {}
     for name, value in an_object(document["fields"]).items():
         if isinstance(value, (list, dict)):

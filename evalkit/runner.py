@@ -39,7 +39,8 @@ class RunSettings:
     """What the user chose for one run.
 
     `gen` overrides fields of every request; `metrics` names those to compute (None: all); `batch` None is automatic.
-    `protocol` and `options` are what the task was built with: they are kept with the run.
+    `protocol` and `options` are what the task was built with: they are kept with the run. `repeat` counts the times
+    that the same samples are asked, each with seeds of its own.
     """
 
     seed: int = 0
@@ -49,9 +50,10 @@ class RunSettings:
     batch: int | None = None
     protocol: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    repeat: int = 0
 
     def document(self) -> dict[str, Json]:
-        """Return all settings that can change a number, as JSON."""
+        """Return all settings that can change a number, as JSON; a first repeat is not mentioned."""
         return {
             "seed": self.seed,
             "limit": self.limit,
@@ -59,6 +61,7 @@ class RunSettings:
             "metrics": None if self.metrics is None else list(self.metrics),
             "protocol": self.protocol,
             "options": dict(self.options),
+            **({"repeat": self.repeat} if self.repeat else {}),
         }
 
 
@@ -110,7 +113,7 @@ def ask(task: Task, model: Model, settings: RunSettings) -> list[Asked]:
     identity = model.identity
     asked: dict[str, Asked] = {}
     for sample in task.samples()[: settings.limit]:
-        request = task.request(sample, sample_seed(task.name, sample.id, 0, settings.seed))
+        request = task.request(sample, sample_seed(task.name, sample.id, settings.repeat, settings.seed))
         request = replace(request, **overrides)  # type: ignore[arg-type]  # parse_gen made the types fit
         if sample.id in asked:
             raise RunError(f"{task.name} has two samples of id {sample.id!r}; its data must name each once")

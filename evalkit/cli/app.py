@@ -34,6 +34,15 @@ COMMANDS = (
     ("leaderboard", "Rank runs in tiers, grouped by protocol, with published numbers apart; or fill a paper's tables."),
     ("export", "Write runs in the form of another tool (lm-eval JSON, Parquet, CSV), or log them to a tracker."),
     ("view", "Serve a page about runs as they go on, on this machine alone."),
+    ("bless", "Make runs the baseline that later ones are held against: one small file to commit."),
+    (
+        "gate",
+        "Hold runs against a baseline.\n\nExit codes: 0 pass, 1 regression, 2 error, 3 not comparable, 4 underpowered.",
+    ),
+    ("power", "Say how many samples a difference needs to be seen."),
+    ("diff-protocol", "Say why the numbers of two runs are not comparable, field by field."),
+    ("verify", "Run a task's golden values again, and name its published anchors."),
+    ("rescore", "Score stored answers anew, without loading the model that gave them."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),
 )
@@ -76,7 +85,7 @@ def application() -> App:
         suppress_keyboard_interrupt=False,  # `main` says what was kept and how to go on
     )
     for rank, (name, summary) in enumerate(COMMANDS):
-        place = PLACES.get(name, name)
+        place = PLACES.get(name, name.replace("-", "_"))
         app.command(f"evalkit.cli.{place}:{place}", name=name, help=summary, sort_key=rank)
     cache = App(name="cache", help="Look into the cache of answers, check it, and clean it.", sort_key=len(COMMANDS))
     for rank, (name, summary) in enumerate(CACHE_COMMANDS):

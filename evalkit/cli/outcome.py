@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
@@ -20,6 +20,7 @@ from evalkit.types import Estimate, Unavailable
 
 if TYPE_CHECKING:
     from evalkit.forecast import Forecast
+    from evalkit.stats import Components
 
 PIPE_WIDTH = 100
 """Columns of a table that is not written to a terminal."""
@@ -126,3 +127,13 @@ def forecast_text(task: str, model: str, forecast: Forecast) -> str:
             f"  measured on {quantity(forecast.measured_on, 'sample')}, asked for real and kept in the cache",
         ]
     )
+
+
+def repeats_text(task: str, count: int, found: Mapping[str, Components]) -> str:
+    """Return the mean of each estimate over `count` repeats, and what its uncertainty comes from."""
+    head = ("estimate", "mean", "standard error", "of samples", "of seeds", "one repeat scatters by")
+    rows = [
+        (name, *(number(part) for part in (c.mean, c.standard_error, c.item_error, c.seed_error, c.seed_deviation)))
+        for name, c in found.items()
+    ]
+    return f"\n{task}: {count} repeats together\n{columns([head, *rows], None, '  ')}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from evalkit.cli.bars import progress_on_stderr
-from evalkit.cli.outcome import failure_rows, forecast_text, print_run
+from evalkit.cli.outcome import failure_rows, forecast_text, print_run, repeats_text
 from evalkit.cli.place import workspace_of
 from evalkit.cli.run_flags import RunFlags
 from evalkit.cli.words import columns, key_values, print_json
@@ -158,26 +159,46 @@ def _run_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flag
     from evalkit.runner import run as run_task
 
     runs: list[Run] = []
+    repeated: list[Json] = []
     for task in tasks:
-        try:
-            model = models.model_for(task)
-            with Cache(task.workspace.cache) as cache:
-                found, folder = run_task(task, model, cache, settings, flags.output)
-        except UsageError:
-            raise
-        except EvalkitError as error:
-            if len(tasks) == 1:
+        folders: list[Path] = []
+        for repeat in range(flags.repeats):
+            try:
+                model = models.model_for(task)
+                with Cache(task.workspace.cache) as cache:
+                    found, folder = run_task(task, model, cache, replace(settings, repeat=repeat), flags.output)
+            except UsageError:
                 raise
-            task.workspace.progress.say(f"error: {task.name}: {error}")
-            continue
-        runs.append(found)
-        if not flags.json:
-            print_run(found, folder, read_samples(folder) if found.coverage.failed else (), out)
-        elif found.coverage.failed:
-            print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
+            except EvalkitError as error:
+                if len(tasks) == 1:
+                    raise
+                task.workspace.progress.say(f"error: {task.name}: {error}")
+                break
+            runs.append(found)
+            folders.append(folder)
+            _tell(found, folder, flags, out)
+        if len(folders) == flags.repeats > 1:
+            repeated.append(_tell_repeats(task.name, folders, flags, out))
     if flags.json:
-        print_json({"runs": [run_json(found) for found in runs]}, out)
-    return _exit_code(runs, len(tasks), flags.allow_failures)
+        print_json({"runs": [run_json(found) for found in runs], **({"repeats": repeated} if repeated else {})}, out)
+    return _exit_code(runs, len(tasks) * flags.repeats, flags.allow_failures)
+
+
+def _tell(found: Run, folder: Path, flags: RunFlags, out: TextIO) -> None:
+    if not flags.json:
+        print_run(found, folder, read_samples(folder) if found.coverage.failed else (), out)
+    elif found.coverage.failed:
+        print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
+
+
+def _tell_repeats(task: str, folders: Sequence[Path], flags: RunFlags, out: TextIO) -> Json:
+    """Print what the repeats of one task say together, and return it as JSON."""
+    from evalkit.comparison import read_scored_run, seed_components
+
+    found = seed_components([read_scored_run(folder) for folder in folders])
+    if not flags.json:
+        print(repeats_text(task, len(folders), found), file=out)
+    return {"task": task, "estimates": {name: asdict(components) for name, components in found.items()}}
 
 
 def _exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:

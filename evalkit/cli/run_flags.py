@@ -56,6 +56,8 @@ class RunFlags(AskFlags):
     """Metrics to compute, parted by commas; all without it."""
     limit: Annotated[int | None, Parameter(name=["--limit", "-L"], group=_ASKED, validator=Number(gte=1))] = None
     """Ask only the first so many samples; the result is stamped and never ranked."""
+    repeats: Annotated[int, Parameter(group=_ASKED, validator=Number(gte=1))] = 1
+    """Ask every sample so many times, with seeds of its own, and tell seeds' part of the uncertainty from samples'."""
     batch: Annotated[str, Parameter(name=["--batch", "-b"], group=_ASKED)] = "auto"
     """Requests at a time, or auto, which halves when memory runs out. It does not change the answers."""
     max_requests: Annotated[int | None, Parameter(group=_ASKED, validator=Number(gte=0))] = None

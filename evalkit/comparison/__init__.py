@@ -12,6 +12,7 @@ from __future__ import annotations
 from evalkit.comparison.differences import Difference, Incomparable
 from evalkit.comparison.pairs import Comparison, compare, compare_all
 from evalkit.comparison.ranks import Ranked, rank_tiers
+from evalkit.comparison.repeats import seed_components
 from evalkit.comparison.scored_run import Samples, ScoredRun, read_scored_run
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "compare_all",
     "rank_tiers",
     "read_scored_run",
+    "seed_components",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -19,6 +20,7 @@ from evalkit.metrics.kernel import KidConvention
 from evalkit.metrics.protocols import FidProtocol
 from evalkit.progress import Progress
 from evalkit.protocols import Protocol, protocol
+from evalkit.stats import Doubles
 from evalkit.types import Estimate, Interval, JsonScalar, Unavailable
 
 Fields: TypeAlias = Mapping[str, JsonScalar]
@@ -94,9 +96,11 @@ class _Family:
         interval = None
         if len(found.leave_one_out) > 0:
             interval = stats.jackknife_interval(found.value, found.leave_one_out)
-            influence = stats.jackknife_influence(found.leave_one_out)
-            self.per_sample["fid_influence"] = dict(zip(self.comparison.ids, influence.tolist(), strict=True))
+            self._record("fid_influence", stats.jackknife_influence(found.leave_one_out))
         self.add("fid", found.value, {"covariance": "n - 1", "root": "exact"}, self._rank_warnings(), interval)
+
+    def _record(self, name: str, column: Doubles) -> None:
+        self.per_sample[name] = dict(zip(self.comparison.ids, column.tolist(), strict=True))
 
     def _rank_warnings(self) -> tuple[str, ...]:
         dimension = self.comparison.features.vectors.shape[1]
@@ -115,16 +119,39 @@ class _Family:
         if size < convention.subset_size:
             warnings = (f"KID drew subsets of {size}, not {convention.subset_size}: there are no more samples",)
             convention = dataclasses.replace(convention, subset_size=size)
-        self.add("kid", self.findings.kid(convention).mean, _kid_choices(convention), warnings)
+        value = self.findings.kid(convention).mean
+        interval = None
+        if size >= 3:
+            influence = self.findings.kid_influence(convention)
+            self._record("kid_influence", influence)
+            error = float(np.std(influence, ddof=1)) / math.sqrt(self.n)
+            interval = stats.student_interval(value, error, self.n - 1, 0.95, "delete-one jackknife of the U-statistic")
+        self.add("kid", value, _kid_choices(convention), warnings, interval)
 
     def manifold(self) -> None:
-        found = self.findings.manifold()
+        found = self.findings.overlap()
+        values = found.manifold
         closed: Fields = {"neighbours": manifold.PRECISION_NEIGHBOURS, "ball": "closed"}
         opened: Fields = {"neighbours": manifold.DENSITY_NEIGHBOURS, "ball": "open"}
-        self.add("precision", found.precision, closed)
-        self.add("recall", found.recall, closed)
-        self.add("density", found.density, opened)
-        self.add("coverage", found.coverage, opened)
+        inside, density = found.inside.astype(np.float64), found.balls / manifold.DENSITY_NEIGHBOURS
+        self._record("precision", inside)
+        self._record("density", density)
+        own = [str(i) for i in range(self.n)]
+        self.add("precision", values.precision, closed, (), stats.rate_interval(values.precision, inside, own))
+        recall = self._jackknifed("recall", values.recall, found.recall_without)
+        self.add("recall", values.recall, closed, (), recall)
+        self.add("density", values.density, opened, (), stats.mean_interval(density, own))
+        coverage = self._jackknifed("coverage", values.coverage, found.coverage_without)
+        self.add("coverage", values.coverage, opened, (), coverage)
+
+    def _jackknifed(self, name: str, share: float, without: Doubles) -> Interval | None:
+        """Return the interval of a share of the reference, which is no mean over the generated pictures."""
+        if len(without) == 0:
+            return None
+        influence = stats.jackknife_influence(without)
+        self._record(f"{name}_influence", influence)
+        found = stats.rate_interval(share, share + influence, self.comparison.ids)
+        return dataclasses.replace(found, method=f"{found.method}, delete-one jackknife (not too narrow, may be wide)")
 
     def inception_score(self) -> None:
         logits = self.comparison.features.logits

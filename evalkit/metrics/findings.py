@@ -7,7 +7,7 @@ damaged one is a `CacheError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TypeAlias
 
@@ -21,8 +21,8 @@ from evalkit.metrics.extrapolation import Extrapolation, extrapolation
 from evalkit.metrics.frechet import Doubles, Gaussian, gaussian_distance, gaussian_of_features
 from evalkit.metrics.inception_score import inception_score
 from evalkit.metrics.jackknife import frechet_leave_one_out
-from evalkit.metrics.kernel import Kid, KidConvention, kid
-from evalkit.metrics.manifold import Manifold, manifold, radii
+from evalkit.metrics.kernel import Kid, KidConvention, kid, kid_influence
+from evalkit.metrics.manifold import Overlap, overlap, radii
 from evalkit.types import Json
 
 METRIC_VERSION = 1
@@ -69,35 +69,47 @@ class Findings:
         Raises:
             NotEnoughSamples: see `evalkit.metrics.kernel.kid`.
         """
-        settings: Json = {
-            "subsets": convention.subsets,
-            "size": convention.subset_size,
-            "seed": convention.seed,
-            "first": convention.first,
-            "shrinks": convention.shrinks,
-        }
 
         def compute() -> Arrays:
             made = kid(self._generated, self._reference, convention)
             return _arrays({"mean": made.mean, "std": made.std, "size": made.subset_size})
 
-        found = self._of_both("kid", settings, {"mean", "std", "size"}, compute)
+        found = self._of_both("kid", _draw_settings(convention), {"mean", "std", "size"}, compute)
         return Kid(float(found["mean"]), float(found["std"]), int(found["size"]))
 
-    def manifold(self) -> Manifold:
-        """Return precision, recall, density and coverage.
+    def kid_influence(self, convention: KidConvention) -> Doubles:
+        """Return how each generated picture moves the kernel distance `(N,)`.
 
         Raises:
-            NotEnoughSamples: see `evalkit.metrics.manifold.manifold`.
+            NotEnoughSamples: see `evalkit.metrics.kernel.kid_influence`.
         """
-        names = ("precision", "recall", "density", "coverage")
 
         def compute() -> Arrays:
-            made = manifold(self._generated, self._reference, self._reference_radii())
-            return _arrays({name: getattr(made, name) for name in names})
+            return {"influence": kid_influence(self._generated, self._reference, convention)}
 
-        found = self._of_both("manifold", None, set(names), compute)
-        return Manifold(*(float(found[name]) for name in names))
+        return self._of_both("kid influence", _draw_settings(convention), {"influence"}, compute)["influence"]
+
+    def overlap(self) -> Overlap:
+        """Return precision, recall, density and coverage, sample by sample.
+
+        Raises:
+            NotEnoughSamples: see `evalkit.metrics.manifold.overlap`.
+        """
+
+        def compute() -> Arrays:
+            made = overlap(self._generated, self._reference, self._reference_radii())
+            return {name: np.asarray(getattr(made, name)) for name in names}
+
+        names = tuple(f.name for f in fields(Overlap))
+        found = self._of_both("overlap", None, set(names), compute)
+        return Overlap(
+            found["inside"] > 0,
+            found["balls"].astype(np.int64),
+            float(found["recall"]),
+            float(found["coverage"]),
+            found["recall_without"],
+            found["coverage_without"],
+        )
 
     def inception_score(self, logits: Singles) -> float:
         """Return the mean Inception Score over splits of the generated pictures' `logits (N, C)`.
@@ -180,6 +192,16 @@ class Findings:
                 f"delete the file to make them again"
             )
         return {held: _doubles(array) for held, array in arrays.items()}
+
+
+def _draw_settings(convention: KidConvention) -> Json:
+    return {
+        "subsets": convention.subsets,
+        "size": convention.subset_size,
+        "seed": convention.seed,
+        "first": convention.first,
+        "shrinks": convention.shrinks,
+    }
 
 
 def _doubles(array: npt.NDArray[np.generic]) -> Doubles:

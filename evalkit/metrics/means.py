@@ -20,10 +20,13 @@ from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
 from evalkit.protocols import Protocol, protocol
-from evalkit.types import Estimate, JsonScalar, Unavailable
+from evalkit.types import Estimate, Interval, JsonScalar, Unavailable
 
 MEAN_METRIC_VERSION = 1
 """Raised whenever any of the numbers changes."""
+
+RATE_UNITS = frozenset({"fraction", "share"})
+"""Units of numbers that lie between 0 and 1."""
 
 Fields: TypeAlias = Mapping[str, JsonScalar]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -90,8 +93,9 @@ class MeanState:
 class MeanMetric:
     """The measures of one judge. `per_sample` holds each sample's own ratio.
 
-    Of a pooled measure it also holds `NAME_influence`: how far each moves the estimate. Its mean is 0, its
-    standard error that of the estimate, and two models' influences on the same samples may be subtracted.
+    Where the estimate is not the mean of those (pooled, or of several parts) it also holds `NAME_influence`: how far
+    each moves the estimate. Its mean is 0, its standard error that of the estimate, and two models' influences on the
+    same samples may be subtracted.
     """
 
     estimator: Literal["mean", "corpus", "distribution"] = "mean"
@@ -261,14 +265,22 @@ class _Findings:
             raise ValueError(f"the task's fields {clash} are the metric's own; rename them")
         made = protocol(self.name, {**self.fields, **own})
         self.protocols.append(made)
-        several = len(set(found.clusters)) > 1
-        interval = stats.mean_interval(found.value + found.influence, found.clusters) if several else None
-        better = measure.higher_is_better
+        better, interval = measure.higher_is_better, _interval(measure, found)
         self.estimates[name] = Estimate(found.value, len(found.ids), measure.unit, better, made.digest, interval)
         return found
 
     def record(self, measure: Measure, found: Ratios) -> None:
-        """Keep each sample's own ratio, and of a pooled measure its influence."""
+        """Keep each sample's own ratio, and its influence where the estimate is not the mean of those."""
         self.per_sample[measure.name] = dict(zip(found.ids, found.own.tolist(), strict=True))
-        if measure.pooled:
+        if measure.pooled or len(measure.tallies) > 1:
             self.per_sample[f"{measure.name}_influence"] = dict(zip(found.ids, found.influence.tolist(), strict=True))
+
+
+def _interval(measure: Measure, found: Ratios) -> Interval | None:
+    """Return Wilson's interval of a share, Student's of another mean; None of one cluster."""
+    if len(set(found.clusters)) < 2:
+        return None
+    contributions = found.value + found.influence
+    if measure.unit in RATE_UNITS and found.own.min() >= 0 and found.own.max() <= 1:
+        return stats.rate_interval(found.value, contributions, found.clusters)
+    return stats.mean_interval(contributions, found.clusters)

@@ -14,7 +14,7 @@ from evalkit.stats.means import cluster_sums, standard_error_of_sums
 from evalkit.stats.student import Doubles, Indices, student_interval
 from evalkit.types import Interval
 
-FEW = 20
+FEW = 16
 """Clusters that differ, up to which a test enumerates all signs instead of trusting Student's t."""
 
 
@@ -40,7 +40,7 @@ def paired_difference(
 ) -> Paired:
     """Return the mean of `differences`, one a sample, with what is known of it from the clusters' scatter.
 
-    Interval by Student's t and the clustered standard error. Where at most 20 clusters differ at all, p comes from all
+    Interval by Student's t and the clustered standard error. Where at most 16 clusters differ at all, p comes from all
     sign flips of those (for 0/1 scores: McNemar's exact test), and, if the scores have a `span` (their largest possible
     value less their smallest), one cluster won and one lost are added for the interval, so that it is not a point where
     nothing happened to differ.

@@ -1,7 +1,8 @@
 """Prints what FID's family costs here: run `python tests/benchmarks/bench_frechet.py [PART ...]`.
 
 Parts: `root` (our Fréchet distance against scipy's sqrtm and against eigvals, at 2048), `kid`, `prc` (both against
-torch-fidelity), `interval` (30,000 x 2,048). Wall time and, since a shared machine's wall time says little, CPU time.
+torch-fidelity), `interval` and `paired` (30,000 x 2,048). Wall time and, since a shared machine's wall time says
+little, CPU time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +24,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from evalkit import stats
 from evalkit.metrics.frechet import Moments, frechet_distance, gaussian_of_features, moments
 from evalkit.metrics.jackknife import frechet_leave_one_out
-from evalkit.metrics.kernel import KidConvention, kid
+from evalkit.metrics.kernel import KidConvention, kid, kid_influence
 from evalkit.metrics.manifold import manifold
 
 Singles = npt.NDArray[np.float32]
@@ -103,7 +105,25 @@ def interval() -> None:
     print(f"    standard error {stats.jackknife_standard_error(without):.4f} around {without.mean():.4f}")
 
 
-PARTS = {"root": root, "kid": kernel, "prc": overlap, "interval": interval}
+def paired() -> None:
+    """Show what it costs to compare two models' FID on the same 30,000 prompts, and KID's influences."""
+    print("two models on the same 30,000 prompts, 2,048 dimensions")
+    first, reference = features(30_000, 0), gaussian_of_features(features(10_000, 1, 0.02))
+    second = first + np.float32(0.02)
+    ids = [str(i) for i in range(30_000)]
+    influences = []
+    for x in (first, second):
+        without, *_ = timed("influence on FID", partial(frechet_leave_one_out, x, reference))
+        influences.append(stats.jackknife_influence(without))
+    gaps = influences[1] - influences[0]
+    found, *_ = timed("their difference", lambda: stats.paired_difference(gaps, ids))
+    alone = [float(np.std(one, ddof=1)) / 30_000**0.5 for one in influences]
+    print(f"    standard errors {alone[0]:.4f} and {alone[1]:.4f}, of the difference {found.standard_error:.4f}")
+    others = features(10_000, 1, 0.02)
+    timed("influence on KID", lambda: kid_influence(first, others, KidConvention("torch-fidelity")))
+
+
+PARTS = {"root": root, "kid": kernel, "prc": overlap, "interval": interval, "paired": paired}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +16,8 @@ from evalkit.keys import digest
 from evalkit.metrics.vqa.accuracy import VqaScorer
 from evalkit.metrics.vqa.normaliser import NORMALISER_VERSION, VqaProtocol, vqa_protocol
 from evalkit.protocols import Protocol, protocol
-from evalkit.types import Estimate, JsonScalar, Text
+from evalkit.stats import Doubles
+from evalkit.types import Estimate, Interval, JsonScalar, Text
 
 VQA_METRIC_VERSION = 1
 """Raised whenever any of the numbers changes."""
@@ -164,7 +165,8 @@ class _Findings:
         """Add the mean of these accuracies."""
         percents = np.array([one.percent for one in answered])
         clusters = [one.cluster for one in answered]
-        interval = stats.mean_interval(percents, clusters) if len(set(clusters)) > 1 else None
+        value = float(percents.mean())
+        interval = _interval(value, percents, clusters) if len(set(clusters)) > 1 else None
         own: Fields = {
             "statistic": name,
             "metric_version": VQA_METRIC_VERSION,
@@ -183,5 +185,9 @@ class _Findings:
         self.protocols.append(made)
         empty = sum(one.empty for one in answered)
         warnings = (f"{empty} of {len(answered)} answers are empty",) if empty else ()
-        value = float(percents.mean())
         self.estimates[name] = Estimate(value, len(answered), "percent", True, made.digest, interval, warnings)
+
+
+def _interval(value: float, percents: Doubles, clusters: Sequence[str]) -> Interval:
+    found = stats.rate_interval(value / 100, percents / 100, clusters)
+    return replace(found, low=100 * found.low, high=100 * found.high)

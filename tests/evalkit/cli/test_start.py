@@ -52,6 +52,7 @@ def test_looking_around_imports_nothing_heavy(environment: Mapping[str, str], wo
         ["report"],
         ["fetch"],
         ["doctor"],
+        *([name] for name in ("bless", "gate", "power", "diff-protocol", "verify", "rescore")),
         ["cache"],
         *(["cache", name] for name in ("ls", "verify", "gc", "why", "export", "rebuild")),
     ],
@@ -77,6 +78,7 @@ def test_every_flag_of_run_is_explained(evalkit: Callable[..., Ended]) -> None:
         "--data-dir",
         "--allow-failures",
         "--dry-run",
+        "--repeats",
     ):
         assert flag in said
 

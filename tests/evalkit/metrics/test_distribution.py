@@ -222,6 +222,21 @@ def test_fid_has_an_interval_and_each_sample_s_influence(tmp_path: Path) -> None
     assert sum(influence.values()) == pytest.approx(0, abs=1e-9)
 
 
+def test_the_others_have_intervals_too_and_what_a_sample_adds(tmp_path: Path) -> None:
+    result = _result(_metric(tmp_path), _scored(_pictures(50, 0)))
+    for name in ("kid", "precision", "recall", "density", "coverage"):
+        estimate = result.estimates[name]
+        assert isinstance(estimate, Estimate)
+        assert estimate.interval is not None
+        assert estimate.interval.low <= estimate.value <= estimate.interval.high
+    for name in ("precision", "density"):
+        estimate = result.estimates[name]
+        assert isinstance(estimate, Estimate)
+        assert np.mean(list(result.per_sample[name].values())) == pytest.approx(estimate.value)
+    for name in ("kid", "recall", "coverage"):
+        assert sum(result.per_sample[f"{name}_influence"].values()) == pytest.approx(0, abs=1e-9)
+
+
 def test_the_curve_by_n_ends_at_the_estimate(tmp_path: Path) -> None:
     result = _result(_metric(tmp_path), _scored(_pictures(50, 0)))
     n, last = result.series["fid_by_n"][-1]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import NotEnoughSamples
-from evalkit.metrics.kernel import KidConvention, kid, squared_discrepancy
+from evalkit.metrics.kernel import KidConvention, kid, kid_influence, squared_discrepancy
+from evalkit.stats import jackknife_influence
 from tests.evalkit.metrics.conftest import InceptionLike
 
 Doubles = npt.NDArray[np.float64]
@@ -107,3 +108,34 @@ def test_too_few_samples_are_refused_and_never_taken_quietly(inception_like: Inc
 def test_sides_of_different_dimension_are_refused() -> None:
     with pytest.raises(ValueError, match="3 and 4 dimensions"):
         squared_discrepancy(np.ones((5, 3)), np.ones((5, 4)))
+
+
+def test_influence_is_that_of_leaving_out_one_by_one() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(40, 6)), random.normal(size=(40, 6)) + 0.3
+    found = kid_influence(x, y, KidConvention("all", subsets=3, subset_size=40))
+    without = np.array([squared_discrepancy(np.delete(x, i, axis=0), y) for i in range(40)])
+    np.testing.assert_allclose(found, jackknife_influence(without), atol=1e-10)
+
+
+def test_influence_is_of_the_subsets_that_are_drawn() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(90, 4)), random.normal(size=(70, 4)) + 0.3
+    convention = KidConvention("some", subsets=4, subset_size=10)
+    found = kid_influence(x, y, convention)
+    expected, generator = np.zeros(90), np.random.RandomState(convention.seed)
+    for _ in range(4):  # the draws of torch-fidelity: first the generated, then the reference
+        mine, theirs = generator.choice(90, 10, replace=False), generator.choice(70, 10, replace=False)
+        without = [squared_discrepancy(np.delete(x[mine], i, axis=0), y[theirs]) for i in range(10)]
+        expected[mine] += jackknife_influence(np.array(without)) * 90 / (10 * 4)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    moved, step = x.copy(), 1e-4
+    undrawn = np.flatnonzero(found == 0)
+    moved[undrawn] += step
+    assert kid(moved, y, convention).mean == kid(x, y, convention).mean, "who is in no subset moves nothing"
+    assert 20 < 90 - len(undrawn) <= 40
+
+
+def test_influence_needs_three_samples_a_subset() -> None:
+    with pytest.raises(NotEnoughSamples, match="one side has 2 samples"):
+        kid_influence(np.zeros((2, 3)), np.ones((5, 3)), KidConvention("few", subset_size=2))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import NotEnoughSamples
 from evalkit.metrics import manifold as module
-from evalkit.metrics.manifold import Manifold, manifold, radii
+from evalkit.metrics.manifold import Manifold, manifold, overlap, radii
 from tests.evalkit.metrics.conftest import InceptionLike
 
 Doubles = npt.NDArray[np.float64]
@@ -109,3 +109,31 @@ def test_too_few_for_the_neighbours_is_an_error(n: int, m: int, said: str) -> No
 def test_sides_of_different_dimension_are_refused() -> None:
     with pytest.raises(ValueError, match="3 and 4 dimensions"):
         manifold(np.ones((9, 3)), np.ones((9, 4)))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(5, 30), st.integers(6, 30), st.integers(1, 4), st.booleans(), st.integers(0, 2**32 - 1))
+def test_one_pass_equals_leaving_out_one_by_one(n: int, m: int, dimension: int, grid: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x, y = random.normal(size=(n, dimension)) * 0.8 + 0.2, random.normal(size=(m, dimension))
+    if grid:  # many equal distances and repeated points
+        x, y = np.round(x), np.round(y)
+    found = overlap(x, y)
+    without = [manifold(np.delete(x, i, axis=0), y) for i in range(n)]
+    np.testing.assert_allclose(found.recall_without, [one.recall for one in without], atol=1e-12)
+    np.testing.assert_allclose(found.coverage_without, [one.coverage for one in without], atol=1e-12)
+
+
+def test_a_block_s_border_does_not_show_when_one_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(50, 3)), random.normal(size=(60, 3))
+    whole = overlap(x, y)
+    monkeypatch.setattr(module, "_ENTRIES", 300)
+    blocks = overlap(x, y)
+    for name in ("inside", "balls", "recall_without", "coverage_without"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))
+
+
+def test_four_samples_have_no_fifth_to_leave_out() -> None:
+    reference = np.random.default_rng(0).normal(size=(20, 2))
+    assert len(overlap(reference[:4], reference).recall_without) == 0

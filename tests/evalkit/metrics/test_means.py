@@ -94,12 +94,19 @@ def test_unasked_is_unavailable_and_never_a_zero() -> None:
     assert "never" not in result.per_sample
 
 
-def test_a_mean_has_the_clustered_interval_of_its_scores() -> None:
-    expected = stats.mean_interval([1, 0, 1], ["1", "1", "2"])
+def test_a_share_has_the_clustered_wilson_interval_of_its_scores() -> None:
+    expected = stats.rate_interval(2 / 3, [1, 0, 1], ["1", "1", "2"])
     interval = estimate(found(metric(), asked()), "right").interval
     assert interval is not None
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
     assert estimate(found(metric(), asked("ab")), "right").interval is None, "one cluster has no interval"
+
+
+def test_a_mean_that_is_no_share_has_the_clustered_interval_of_its_scores() -> None:
+    expected = stats.mean_interval([1, 0, 1], ["1", "1", "2"])
+    interval = estimate(found(metric(Measure("right", unit="levels")), asked()), "right").interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def drawn(seed: int, clusters: int = 200) -> list[Judged]:

@@ -73,10 +73,11 @@ def test_overall_and_strata_are_means_in_percent() -> None:
 
 def test_interval_is_clustered_by_picture() -> None:
     result = found(metric(), asked())
-    expected = stats.mean_interval(PERCENTS, [question[-1] for question in QUESTIONS])
+    shares = [percent / 100 for percent in PERCENTS]
+    expected = stats.rate_interval(sum(shares) / len(shares), shares, [question[-1] for question in QUESTIONS])
     interval = estimate(result, "vqa_accuracy").interval
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert (interval.low, interval.high) == pytest.approx((100 * expected.low, 100 * expected.high))
     assert estimate(result, "vqa_accuracy[answer_type=yes/no]").interval is None
 
 
