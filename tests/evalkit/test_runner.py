@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.cache import Cache
 from evalkit.errors import DataError, RunError, UsageError
+from evalkit.executors.local import LocalExecutor
 from evalkit.forecast import forecast
 from evalkit.interfaces import AnyMetric
 from evalkit.results import Run, read_run, read_samples
@@ -199,7 +200,7 @@ def test_two_processes_share_the_work_and_ask_nothing_twice(tmp_path: Path) -> N
 
 def test_a_forecast_counts_calls_and_wastes_none(cache: Cache, tmp_path: Path) -> None:
     model = CountingModel()
-    cost = forecast(TinyTask(100), model, cache, RunSettings())
+    cost = forecast(TinyTask(100), LocalExecutor(model), cache, RunSettings())
     assert (cost.calls, cost.from_cache, cost.measured_on) == (100, 0, 8)
     assert cost.generation_seconds is not None
     assert cost.generation_seconds > 0
@@ -207,4 +208,4 @@ def test_a_forecast_counts_calls_and_wastes_none(cache: Cache, tmp_path: Path) -
     assert 100 * 150 < cost.disk_bytes < 100 * 1000
     go(cache, model, tmp_path, TinyTask(100))
     assert set(model.asked.values()) == {1}
-    assert forecast(TinyTask(100), model, cache, RunSettings()).calls == 0
+    assert forecast(TinyTask(100), LocalExecutor(model), cache, RunSettings()).calls == 0
