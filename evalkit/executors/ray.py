@@ -208,7 +208,7 @@ class RayExecutor:
         try:
             message = ray.get(next(stream), timeout=self._settings.lease_seconds)
         except (RayError, StopIteration, GetTimeoutError) as error:
-            yield from self._lose(hired, leases, "crash", _first_line(error))
+            yield from self._lose(hired, leases, "crash", _cause(error))
             return
         hired.heard = time.monotonic()
         self._false_starts = 0
@@ -231,7 +231,7 @@ class RayExecutor:
             self._false_starts += 1
             if self._false_starts >= FALSE_STARTS:
                 raise RunError(
-                    f"{FALSE_STARTS} workers in a row died while they loaded the model ({_first_line(error)}); build "
+                    f"{FALSE_STARTS} workers in a row died while they loaded the model ({_cause(error)}); build "
                     "it with --executor local to see why"
                 ) from error
             return
@@ -267,8 +267,10 @@ class RayExecutor:
         ray.kill(hired.actor, no_restart=True)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _cause(error: Exception) -> str:
+    """Return the line of Ray's long message that says most: the exception that a worker raised, else the first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1] if "Traceback" in str(error) or "creation task" in lines[0] else lines[0]
 
 
 def _difference(first: ModelCard, second: ModelCard) -> str:

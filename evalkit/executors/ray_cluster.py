@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 
 import ray
@@ -11,6 +12,7 @@ from evalkit.errors import UsageError
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Shared memory of a Ray that is started here: answers pass through it and leave it at once."""
+CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,30 @@ def connect(chosen: RaySettings) -> bool:
     address = chosen.address or os.environ.get("RAY_ADDRESS")
     try:
         if address:
+            _require_somebody(address)
             ray.init(address=address, configure_logging=False)
         else:
             _start_here(chosen)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address or 'this machine'} ({error}); start one with `ray start --head`, or "
             "leave out --address to use this machine alone"
         ) from error
     return True
+
+
+def _require_somebody(address: str) -> None:
+    """Return if something listens at the address: Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: it is the address of a Ray client server, through which answers do not arrive one by one.
+    """
+    host, colon, port = address.rpartition(":")
+    if "://" in address:
+        raise ValueError("give HOST:PORT or auto, and start evalkit on a node of the cluster")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _start_here(chosen: RaySettings) -> None:
