@@ -149,7 +149,8 @@ def run_with(task: Task, executor: Executor, cache: Cache, settings: RunSettings
     model = executor.model
     asked = ask(task, model, settings)
     outcomes = Outcomes(len(asked))
-    with Scoring(chosen_metrics(task, settings.metrics)) as scoring:
+    metrics = chosen_metrics(task, settings.metrics) if settings.shard is None else []  # the whole run is scored
+    with Scoring(metrics) as scoring:
         bar = task.workspace.progress.bar(f"{task.name}: answers of {model.name}", len(asked), "sample")
         for answered in answers(asked, executor, cache):
             outcomes.note(answered)

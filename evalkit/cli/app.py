@@ -28,6 +28,7 @@ COMMANDS = (
         "run is only scored anew.",
     ),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
+    ("merge", "Make one run of the runs of its shards (`evalkit run --shard 1/8` to `8/8`), without the model."),
     ("report", "Make a page and a table of one or more runs."),
     ("fetch", "Get data or weights before a run needs them; what is here and whole is not fetched again."),
     ("doctor", "Say what is installed, what is broken or missing, and how to mend it."),

@@ -48,6 +48,8 @@ def run(*tasks: str, flags: RunFlags | None = None) -> int:
     _require_metrics(specs, settings.metrics or ())
     with progress_on_stderr() as progress, redirect_stdout(sys.stderr), _Executors(flags) as executors:
         workspace = workspace_of(flags, progress, _batch(flags.batch))
+        if flags.blobs is not None:
+            _keep_blobs_at(flags.blobs, workspace)
         built = [build_task(spec.name, workspace, flags.protocol, settings.options) for spec in specs]
         if flags.dry_run:
             return _forecast_all(built, executors, settings, flags, out)
@@ -69,6 +71,13 @@ def _require_metrics(specs: Sequence[TaskSpec], names: Sequence[str]) -> None:
         for name in names:
             if name not in spec.metrics:
                 raise UsageError(f"{spec.name} has no metric {name!r}{nearest(name, spec.metrics)}")
+
+
+def _keep_blobs_at(address: str, workspace: Workspace) -> None:
+    from evalkit.cache.places import Places
+    from evalkit.remote_blobs import is_remote
+
+    Places(workspace.cache).keep_blobs_at(address if is_remote(address) else str(Path(address).resolve()))
 
 
 def _batch(text: str) -> int | None:
@@ -184,7 +193,7 @@ def _run_all(tasks: Sequence[Task], executors: _Executors, settings: RunSettings
         show_run(found, folder, flags.json, out)
     if flags.json:
         print_json({"runs": [run_json(found) for found in runs]}, out)
-    return _exit_code(runs, len(tasks), flags.allow_failures)
+    return exit_code(runs, len(tasks), flags.allow_failures)
 
 
 def show_run(found: Run, folder: Path, json: bool, out: TextIO) -> None:
@@ -195,7 +204,8 @@ def show_run(found: Run, folder: Path, json: bool, out: TextIO) -> None:
         print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
 
 
-def _exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:
+def exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:
+    """Return 0, 1 where more samples failed than are allowed, or 2 where fewer runs than `asked` could be finished."""
     if len(runs) < asked:
         return 2
     failed = sum(found.coverage.failed for found in runs)

@@ -63,6 +63,8 @@ class RunFlags(AskFlags):
     """Which part of the samples to ask, as 3/8: every 8th from the 3rd on. `evalkit merge` joins the parts' runs."""
     executor: Annotated[Literal["local", "ray"], Parameter(group=_MACHINE)] = "local"
     """Where the model runs: local is this process, ray is workers on this machine or a Ray cluster."""
+    blobs: Annotated[str | None, Parameter(group=_MACHINE)] = None
+    """Where a new cache keeps its pictures: s3://bucket/path, gs://..., a folder; without it in the cache."""
     workers: Annotated[int | None, Parameter(group=_RAY, validator=Number(gte=1))] = None
     """Processes that each hold the model; without it as many as there is room for."""
     gpus_per_worker: Annotated[float | None, Parameter(group=_RAY, validator=Number(gte=0))] = None

@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from evalkit.cache.places import Places
 from evalkit.errors import EvalkitError, RunError, UsageError
 from evalkit.executors.executor import ModelCard
 from evalkit.executors.leases import Lease, Leases, Loss
@@ -155,8 +156,9 @@ class RayExecutor:
         )
         space = self._workspace
         space = replace(space, cache=space.cache.resolve(), device="cuda" if self._gpus else "cpu", progress=Silent())
+        blobs = Places(space.cache).blob_address()
         while len(self._hired) < self._target:
-            made: Any = actor.remote(self._build, space, str(Path.cwd()))
+            made: Any = actor.remote(self._build, space, str(Path.cwd()), blobs)
             self._hired.append(_Hired(made, made.load.remote()))
 
     def _hand_out(self, leases: Leases) -> None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from evalkit.cache.records import store_pictures
 from evalkit.errors import DataError, EvalkitError
 from evalkit.executors.local import LocalExecutor, batch_sizes
 from evalkit.interfaces import Model
+from evalkit.remote_blobs import RemoteBlobs, is_remote
 from evalkit.types import Answer, Generation, Image, Job, JsonScalar, LabelMap, Mask, Part, Request
 from evalkit.workspace import Workspace
 
@@ -45,9 +47,10 @@ Message: TypeAlias = "tuple[int, Answer] | Ended | EvalkitError"
 class Worker:
     """Holds the model. Made into a Ray actor by the executor."""
 
-    def __init__(self, build: BuildModel, workspace: Workspace, folder: str) -> None:
+    def __init__(self, build: BuildModel, workspace: Workspace, folder: str, blobs: str | None) -> None:
         self._build = build
         self._workspace = workspace
+        self._blobs = RemoteBlobs(blobs) if blobs is not None and is_remote(blobs) else None
         if Path(folder).is_dir():  # names of files and modules mean what they mean to the caller
             os.chdir(folder)
 
@@ -65,11 +68,17 @@ class Worker:
         """Yield the answers as they come, then the end."""
         try:
             for index, answer in self._executor.answers(lease):
-                yield index, portable(answer) if isinstance(answer, Generation) else answer
+                yield index, self._on_its_way(answer)
         except EvalkitError as error:
             yield error
             return
         yield Ended(self._executor.batch)
+
+    def _on_its_way(self, answer: Answer) -> Answer:
+        """Return the answer as the driver can use it, its pictures stored already where both reach the store."""
+        if not isinstance(answer, Generation):
+            return answer
+        return portable(answer) if self._blobs is None else store_pictures(answer, self._blobs)
 
 
 Carried = TypeVar("Carried", Request, Generation)

@@ -136,7 +136,7 @@ def test_an_unused_picture_is_a_harmless_leftover_once_it_is_old(stored: Path) -
     with Cache(stored) as cache:
         image = cache.blobs.put(picture(9))
         assert verify(cache) == []
-        path = cache.blobs.path(image.digest)
+        path = Path(cache.blobs.place(image.digest))
         os.utime(path, (0, 0))
         (damage,) = verify(cache)
         assert (damage.kind, damage.what, damage.harmless) == ("leftover", str(path), True)
