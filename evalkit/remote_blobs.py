@@ -87,12 +87,12 @@ class RemoteBlobs:
 
 
 def is_remote(address: str) -> bool:
-    """Return whether `address` is for `fsspec`, and not a folder of this machine.
+    """Return whether `address` is for `fsspec`, and not a folder that this machine sees.
 
     >>> is_remote("s3://bucket/blobs"), is_remote("/mnt/blobs")
     (True, False)
     """
-    return "://" in address
+    return "://" in address and not address.startswith("file://")
 
 
 @contextmanager

@@ -77,7 +77,8 @@ def _keep_blobs_at(address: str, workspace: Workspace) -> None:
     from evalkit.cache.places import Places
     from evalkit.remote_blobs import is_remote
 
-    Places(workspace.cache).keep_blobs_at(address if is_remote(address) else str(Path(address).resolve()))
+    folder = Path(address.removeprefix("file://")).resolve()
+    Places(workspace.cache).keep_blobs_at(address if is_remote(address) else str(folder))
 
 
 def _batch(text: str) -> int | None:

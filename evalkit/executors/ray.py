@@ -22,7 +22,7 @@ from evalkit.cache.places import Places
 from evalkit.errors import EvalkitError, RunError, UsageError
 from evalkit.executors.executor import ModelCard
 from evalkit.executors.leases import Lease, Leases, Loss
-from evalkit.executors.ray_cluster import RaySettings, connect, gpus_per_worker, room, wanted
+from evalkit.executors.ray_cluster import RaySettings, connect, gpus_per_worker, in_words, room
 from evalkit.executors.ray_worker import BuildModel, Ended, Loaded, Worker, portable
 from evalkit.progress import Progress, Silent
 from evalkit.types import Answer, Failure, Request
@@ -81,6 +81,7 @@ class RayExecutor:
         self._started_ray = connect(self._settings)
         try:
             self._gpus = gpus_per_worker(self._settings)
+            self._progress.say(f"loading the model on Ray ({in_words(self._settings, self._gpus)})")
             self._await_first()
         except BaseException:
             self._leave()
@@ -199,7 +200,7 @@ class RayExecutor:
             self._staffed = now
         elif now - self._staffed > PATIENCE_SECONDS:
             self._staffed = math.inf
-            self._progress.say(f"no worker is ready yet: {wanted(self._settings, self._gpus)}")
+            self._progress.say(f"no worker is ready yet ({in_words(self._settings, self._gpus)})")
 
     def _news(self, hired: _Hired, leases: Leases) -> Iterator[tuple[int, Answer]]:
         """Yield the answer that has arrived from a worker, or what becomes of its requests now that it is lost."""

@@ -96,10 +96,10 @@ def _resources() -> dict[str, float]:
     return found
 
 
-def wanted(chosen: RaySettings, gpus: float) -> str:
-    """Return in words what a worker needs and what the cluster has."""
-    there = _resources()
+def in_words(chosen: RaySettings, gpus: float) -> str:
+    """Return how many workers are wanted, what each needs, and what the cluster has."""
+    there, count = _resources(), chosen.workers or room(gpus)
     return (
-        f"each needs {chosen.cpus_per_worker:g} CPU and {gpus:g} GPU and loads the model; the cluster has "
-        f"{there.get('CPU', 0):g} CPU and {there.get('GPU', 0):g} GPU in all"
+        f"{count} {'worker' if count == 1 else 'workers'} of {chosen.cpus_per_worker:g} CPU and {gpus:g} GPU; the "
+        f"cluster has {there.get('CPU', 0):g} CPU and {there.get('GPU', 0):g} GPU"
     )

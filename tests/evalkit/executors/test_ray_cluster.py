@@ -31,8 +31,8 @@ def cluster(environment: None) -> Iterator[Any]:
     """A cluster whose head has no room for a worker; nodes of one worker each are added in the tests."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
     yield made
-    ray.shutdown()  # type: ignore[no-untyped-call]  # Ray types it not
-    made.shutdown()
+    ray.shutdown()
+    made.shutdown()  # type: ignore[no-untyped-call]  # Ray types it not
 
 
 NODE = {"num_gpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
