@@ -62,7 +62,7 @@ def test_every_command_has_help(evalkit: Callable[..., Ended], words: list[str])
 def test_every_flag_of_run_is_explained(evalkit: Callable[..., Ended]) -> None:
     said = evalkit("run", "--help").out
     flags = [line for line in said.splitlines() if line.startswith("│ --")]
-    assert len(flags) == 20
+    assert len(flags) == 27
     for flag in (
         "--model -m",
         "--model-options -a",
