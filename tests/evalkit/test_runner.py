@@ -14,7 +14,7 @@ from evalkit.executors.local import LocalExecutor
 from evalkit.forecast import forecast
 from evalkit.interfaces import AnyMetric
 from evalkit.results import Run, read_run, read_samples
-from evalkit.runner import RunSettings, parse_gen, run
+from evalkit.runner import RunSettings, ask, parse_gen, run
 from evalkit.types import Job, Request, Sample, Text
 from tests.fakes import CountingModel, MeanBrightness, TinyTask
 
@@ -144,6 +144,38 @@ def test_an_unknown_metric_is_an_error_before_anything_is_asked(cache: Cache, tm
 def test_a_model_that_cannot_do_the_job_is_an_error(cache: Cache, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="model counting cannot do text-to-image, which tiny@1 asks for"):
         go(cache, CountingModel(capabilities=frozenset[Job]({"vqa"})), tmp_path)
+
+
+class Worded(TinyTask):
+    """A task whose prompts are of many lengths."""
+
+    def samples(self) -> list[Sample]:
+        return [Sample(f"s{i}", (Text("word " * (7 * i % 10)),)) for i in range(10)]
+
+
+def test_the_longest_are_asked_first(cache: Cache, tmp_path: Path) -> None:
+    model = CountingModel()
+    _, folder = run(Worded(), model, cache, RunSettings(batch=3), tmp_path / "runs")
+    assert list(model.asked) == [f"s{i}" for i in sorted(range(10), key=lambda i: -(7 * i % 10))]
+    assert [record.id for record in read_samples(folder)] == [f"s{i}" for i in range(10)]
+
+
+def test_no_claim_outlives_a_failure_or_an_error(cache: Cache, tmp_path: Path) -> None:
+    keys = [item.key for item in ask(TinyTask(), CountingModel(), RunSettings())]
+    go(cache, CountingModel(poison=frozenset({"s3"})), tmp_path)
+    with Cache(tmp_path / "cache") as other:
+        assert other.claim(keys) == {keys[3]}
+
+    class Broken(CountingModel):
+        def generate(self, requests):  # type: ignore[no-untyped-def]
+            yield from list(super().generate(requests))[:2]
+            raise DataError("the folder is gone")
+
+    with pytest.raises(DataError):
+        go(cache, Broken("b"), tmp_path)
+    keys = [item.key for item in ask(TinyTask(), CountingModel("b"), RunSettings())]
+    with Cache(tmp_path / "cache") as other:
+        assert len(other.claim(keys)) == 8
 
 
 class Unprepared(MeanBrightness):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
+import torch
 
 from evalkit.errors import DataError, RunError
 from evalkit.executors.batches import BatchSizes
@@ -60,6 +61,31 @@ def test_running_out_of_memory_alone_is_a_failure() -> None:
     found = dict(LocalExecutor(CountingModel(memory=0), BatchSizes(4)).answers(requests(3)))
     assert {answer.kind for answer in found.values() if isinstance(answer, Failure)} == {"exception"}
     assert len(found) == 3
+
+
+class Torch(CountingModel):
+    """Asks torch for more memory than there is where a batch is larger than two."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        if len(requests) > 2:
+            torch.empty(2**50)
+        yield from super().generate(requests)
+
+
+class Cuda(CountingModel):
+    """Raises as torch does when a GPU's memory runs out."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        yield from super().generate(requests)
+
+
+@pytest.mark.parametrize("model", [Torch(), Cuda()])
+def test_torch_running_out_of_memory_halves_the_batch(model: CountingModel) -> None:
+    found = dict(LocalExecutor(model, BatchSizes(8)).answers(requests(10)))
+    assert all(isinstance(answer, Generation) for answer in found.values())
+    assert model.batches == [2, 2, 2, 2, 2]
 
 
 class Wrong(CountingModel):
