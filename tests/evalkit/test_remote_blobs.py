@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def test_a_folder_that_machines_share_is_a_place_too(tmp_path: Path) -> None:
     with opened(tmp_path / "cache", str(tmp_path / "shared")) as cache:
         run(TinyTask(), CountingModel(), cache, RunSettings(), tmp_path / "runs")
         assert verify(cache) == []
+        for path in (tmp_path / "shared").rglob("*.png"):
+            os.utime(path, (1.0, 1.0))
         assert gc(cache, older_than_days=0).pictures == 0
     assert len(list((tmp_path / "shared").rglob("*.png"))) == 10
 
