@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from evalkit.cli.run_flags import RUNS
 from evalkit.cli.words import print_json
 from evalkit.errors import DataError
 from evalkit.registry import build_task
-from evalkit.results import run_json
+from evalkit.results import Run, run_json
 from evalkit.workspace import Workspace, default_cache_dir
 
 
@@ -46,24 +47,28 @@ def merge(
         offline: Do not touch the network.
         json: Print the result as JSON on standard output, and nothing else there.
     """
-    from evalkit.cache import Cache
-    from evalkit.merging import Recorded, sharded_run
-    from evalkit.runner import run_with
-
     out = sys.stdout
     with progress_on_stderr() as progress, redirect_stdout(sys.stderr):
-        run = sharded_run(run_folders(shards))
-        space = Workspace(cache=cache or default_cache_dir(), data=run.data, data_dir=data_dir, progress=progress)
+        space = Workspace(cache=cache or default_cache_dir(), data_dir=data_dir, progress=progress)
         space = replace(space, offline=offline or space.offline)
-        task = build_task(run.task, space, run.settings.protocol, run.settings.options)
-        if task.data.digest != run.data_digest:
-            raise DataError(
-                f"the data of {run.task} here have digest {task.data.digest}, the shards' {run.data_digest}; name the "
-                "same data with --data-dir"
-            )
-        with Recorded(run, task, caches) as recorded, Cache(space.cache) as opened:
-            found, folder = run_with(task, recorded, opened, run.settings, output)
+        found, folder = _merged(run_folders(shards), caches, space, output)
         show_run(found, folder, json, out)
     if json:
         print_json({"runs": [run_json(found)]}, out)
     return exit_code([found], 1, allow_failures)
+
+
+def _merged(shards: Sequence[Path], caches: Sequence[Path], space: Workspace, output: Path) -> tuple[Run, Path]:
+    from evalkit.cache import Cache
+    from evalkit.merging import Recorded, sharded_run
+    from evalkit.runner import run_with
+
+    run = sharded_run(shards)
+    task = build_task(run.task, replace(space, data=run.data), run.settings.protocol, run.settings.options)
+    if task.data.digest != run.data_digest:
+        raise DataError(
+            f"the data of {run.task} here have digest {task.data.digest}, the shards' {run.data_digest}; name the "
+            "same data with --data-dir"
+        )
+    with Recorded(run, task, caches) as recorded, Cache(space.cache) as opened:
+        return run_with(task, recorded, opened, run.settings, output)

@@ -252,6 +252,9 @@ class RayExecutor:
         """Yield what becomes of the requests of workers that have been silent for too long."""
         oldest = time.monotonic() - self._settings.lease_seconds
         for hired in [hired for hired in self._hired if hired.leases and hired.heard < oldest]:
+            arrived, _ = ray.wait([hired.leases[0][1]], timeout=0, fetch_local=False)
+            if arrived:
+                continue  # not it was silent: whoever reads the answers took long
             yield from self._lose(hired, leases, "timeout", f"silent for {self._settings.lease_seconds:g} s")
 
     def _lose(self, hired: _Hired, leases: Leases, loss: Loss, why: str) -> Iterator[tuple[int, Answer]]:

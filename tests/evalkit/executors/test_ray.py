@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,16 @@ def test_a_worker_that_hangs_is_replaced_and_its_requests_asked_again(local_ray:
     found = answered(tmp_path, Logged(log, hanger="s5", once=True), 40, lease=3.0)
     assert found == expected(tmp_path, 40)
     assert asked(log)["s5"] == 2
+
+
+def test_a_reader_that_takes_long_makes_no_worker_hang(local_ray: None, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with executor(tmp_path, Logged(log, seconds=0.05), lease=1.0) as opened:
+        for number, _ in enumerate(opened.answers(requests(40))):
+            if number in {10, 20}:
+                time.sleep(2.0)
+    assert set(asked(log).values()) == {1}
+    assert len(processes(log)) == 2
 
 
 def test_a_request_that_hangs_every_worker_is_one_failure(local_ray: None, tmp_path: Path) -> None:
