@@ -54,8 +54,10 @@ class BatchSize:
     @property
     def settled(self) -> bool:
         """Whether the size will not grow any more."""
+        if not self.grows:
+            return True
         if self.too_large is None:
-            return not self.grows or self.fits >= LARGEST
+            return self.fits >= LARGEST
         return self.fits > 0 and self.too_large - self.fits <= max(1, self.fits // CLOSE)
 
 
@@ -89,9 +91,10 @@ class BatchSizes:
         return BatchSize(known or FIRST, grows=known is None and self.device != "cpu")
 
     def keep(self, job: Job) -> None:
-        """Remember the job's size if the search has ended and it is not what is remembered already."""
+        """Remember the job's size if it was searched for or had to shrink, and is not what is remembered already."""
         size = self.of_job(job)
-        if self.fixed is not None or not size.settled or (not size.grows and size.too_large is None):
+        first_guess = not size.grows and size.too_large is None
+        if self.fixed is not None or first_guess or not size.settled or not size.fits:
             return
         if self._kept.get(job) != size.size:
             self._kept[job] = size.size

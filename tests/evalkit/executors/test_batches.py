@@ -68,6 +68,8 @@ def test_what_was_found_is_remembered_by_model_and_device(tmp_path: Path) -> Non
     found = grown(tmp_path, 50).batches[-2]
     assert grown(tmp_path, 50).batches[:-1] == [found] * (2000 // found)
     assert grown(tmp_path, 50, device="another").batches[0] == FIRST
+    assert grown(tmp_path, 20).batches[0] == found
+    assert grown(tmp_path, 20).batches[0] <= 20  # what had to shrink is remembered too
     (kept, _) = tmp_path.iterdir()
     kept.write_text("{")
     for other in tmp_path.iterdir():

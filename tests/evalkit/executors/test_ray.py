@@ -23,6 +23,7 @@ from evalkit.workspace import Workspace
 from .logged import BuildLogged, Logged, asked, processes, requests
 
 BATCH = 4
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
