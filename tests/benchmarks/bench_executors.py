@@ -231,6 +231,7 @@ def main(count: int = 5000, memory_count: int = 20_000) -> None:
     """Run all three, each with a Ray of its own."""
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # Ray types it not
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    print(f"{os.cpu_count()} CPUs, of which others take {os.getloadavg()[0]:.1f}: a busy machine scales no further")
     overhead(count)
     scaling(max(100, count // 10))
     memory(memory_count)
