@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evalkit.blobs import Blobs
+from evalkit.blobs import BlobStore
 from evalkit.cache import Cache
 from evalkit.errors import DataError
 from evalkit.json_values import a_number, a_text, an_object
 from evalkit.keys import noun_json
+from evalkit.questions import Asked
 from evalkit.results import SampleRecord, sample_json, sample_of
-from evalkit.types import Image, Json, LabelMap, Mask, Part, Request, Sample
+from evalkit.types import Image, Json, LabelMap, Mask, Part
 
 ASKED = "asked.jsonl"
 PICTURES = "pictures.json"
@@ -35,15 +36,6 @@ class Head:
     data: str
     cache: str
     started: float
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A sample with the request made of it and the key that its answer is stored under."""
-
-    sample: Sample
-    request: Request
-    key: str
 
 
 def question_record(item: Asked) -> SampleRecord:
@@ -123,7 +115,7 @@ def asked_samples(folder: Path) -> Iterator[SampleRecord]:
         raise DataError(f"{path} is not the note of a run ({error!r}); delete it") from error
 
 
-def _keep_pictures(folder: Path, questions: Iterable[Sequence[Part]], store: Blobs) -> None:
+def _keep_pictures(folder: Path, questions: Iterable[Sequence[Part]], store: BlobStore) -> None:
     """Make the pictures of these parts findable by digest: in `store`, or by a note of the file that holds them."""
     places: dict[str, str] = {}
     stored: set[str] = set()

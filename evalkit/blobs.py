@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from evalkit.errors import CacheError, DataError
 from evalkit.images import Pixels, decode, encode_png, pixel_digest, pixels
@@ -27,6 +28,34 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EIGHT_BIT_RGB = b"\x08\x02"
 """Bit depth and colour type in a PNG's header."""
+
+
+class BlobStore(Protocol):
+    """Pictures by the digest of their pixels: on disk (`Blobs`) or elsewhere (`evalkit.remote_blobs.RemoteBlobs`)."""
+
+    def put(self, image: Image) -> Image:
+        """Return `image` as it is stored from now on."""
+        ...
+
+    def get(self, digest: str, width: int, height: int, role: ImageRole = "generated") -> Image:
+        """Return the stored picture, whose pixels are checked when they are read."""
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Return whether the picture is there."""
+        ...
+
+    def encoded(self, digest: str) -> bytes:
+        """Return the PNG as it is stored."""
+        ...
+
+    def read(self, digest: str) -> Pixels:
+        """Return the pixels `(H, W, 3)` of the stored picture, checked against its digest."""
+        ...
+
+    def place(self, digest: str) -> str:
+        """Return where the picture lies, for people."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +86,7 @@ class Blobs:
         target = self.path(image.digest)
         if image.content == target:
             return self.get(image.digest, image.width, image.height, image.role)
-        encoded = _as_png(image)
+        encoded = as_png(image)
         try:
             if not _holds(target, encoded, image.digest):
                 _write_renamed(target, encoded)
@@ -98,6 +127,22 @@ class Blobs:
             raise CacheError(f"picture {path} holds other pixels than its name says; {MEND}")
         return array
 
+    def has(self, digest: str) -> bool:
+        """Return whether the picture is there."""
+        return self.path(digest).exists()
+
+    def encoded(self, digest: str) -> bytes:
+        """Return the PNG as it is stored.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self.path(digest).read_bytes()
+
+    def place(self, digest: str) -> str:
+        """Return where the picture lies, for people."""
+        return str(self.path(digest))
+
     def files(self) -> Iterator[Path]:
         """Yield every file of the store, leftovers of interrupted writes among them."""
         yield from (path for path in self.directory.glob("*/*") if path.is_file())
@@ -109,7 +154,8 @@ def digest_named(path: Path) -> str | None:
     return path.stem if named else None
 
 
-def _as_png(image: Image) -> bytes:
+def as_png(image: Image) -> bytes:
+    """Return the picture as an 8-bit RGB PNG: as it is, if it is one already."""
     content = image.content
     if isinstance(content, bytes) and content.startswith(_PNG_SIGNATURE) and content[24:26] == _EIGHT_BIT_RGB:
         return content

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.answering import Answered, answers
 from evalkit.cache import Cache
 from evalkit.errors import WeightsError
-from evalkit.interfaces import Model, Scored, Task
-from evalkit.runner import Answered, RunSettings, answers, ask
+from evalkit.executors.executor import Executor
+from evalkit.interfaces import Scored, Task
+from evalkit.runner import RunSettings, ask
 from evalkit.scoring import chosen_metrics
 from evalkit.types import Generation, Image
 
@@ -33,17 +35,17 @@ class Forecast:
     measured_on: int
 
 
-def forecast(task: Task, model: Model, cache: Cache, settings: RunSettings) -> Forecast:
+def forecast(task: Task, executor: Executor, cache: Cache, settings: RunSettings) -> Forecast:
     """Return what `run` would cost, measured on the first few samples that are not in the cache.
 
     Those samples are asked and committed for real, so that nothing is paid for twice. Scoring is measured only where
     its weights are at hand.
     """
-    asked = ask(task, model, settings)
+    asked = ask(task, executor.model, settings)
     stored = cache.lookup([item.key for item in asked])
     missing = [item for item in asked if item.key not in stored]
     start = time.perf_counter()
-    tried = list(answers(missing[:TRIED], model, cache, settings.batch))
+    tried = list(answers(missing[:TRIED], executor, cache))
     seconds = time.perf_counter() - start
     pictures = [p for a in tried if isinstance(a.answer, Generation) for p in a.answer.parts if isinstance(p, Image)]
     sizes = [p.content.stat().st_size for p in pictures if isinstance(p.content, Path)]

@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from evalkit.errors import CacheError, DataError
-from evalkit.types import Image, ImageRole
+from evalkit.types import Image, ImageRole, RemoteFile
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -58,6 +58,21 @@ def _require_decodable(opened: PillowImage.Image, where: str) -> None:
         )
     if opened.mode.startswith(("I", "F")):
         raise DataError(f"{where} has mode {opened.mode}, more than 8 bits a channel; convert it to 8 bits first")
+
+
+def remote_bytes(file: RemoteFile) -> bytes:
+    """Return what a remote file holds.
+
+    Raises:
+        DataError: it is missing, or its store cannot be reached.
+    """
+    import fsspec  # few stores need it
+
+    try:
+        with fsspec.open(file.url, "rb") as opened:
+            return bytes(opened.read())
+    except (OSError, ImportError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error!r}); check that its store can be reached") from error
 
 
 def pixel_digest(array: Pixels) -> str:
@@ -115,9 +130,10 @@ def pixels(image: Image) -> Pixels:
     """
     if image.content is None:
         raise CacheError(f"picture {image.digest} has no content here; fetch it from its store first")
-    where = str(image.content) if isinstance(image.content, Path) else f"picture {image.digest}"
+    where = f"picture {image.digest}" if isinstance(image.content, bytes) else str(image.content)
     try:
-        array = decode(image.content, where)
+        content = remote_bytes(image.content) if isinstance(image.content, RemoteFile) else image.content
+        array = decode(content, where)
     except DataError as error:
         raise CacheError(f"{error} (it should hold picture {image.digest}); {_STORED}") from error
     if pixel_digest(array) != image.digest:

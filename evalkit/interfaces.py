@@ -177,7 +177,7 @@ class Task(Protocol):
         ...
 
     def request(self, sample: Sample, seed: int) -> Request:
-        """Return what a model is asked about `sample`, before the user's `--gen` settings."""
+        """Return what a model is asked about `sample`, before `--gen` settings; it is called more than once."""
         ...
 
     def metrics(self) -> Sequence[AnyMetric]:

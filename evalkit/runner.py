@@ -1,37 +1,64 @@
 """The one loop: load, ask, commit, score, report. Every task and every model goes through it.
 
 Answers are committed one by one as they arrive, while a second thread scores those that are there. What is already in
-the cache is not asked again, and what another process is being asked at the moment is waited for.
+the cache is not asked again, and what another process is being asked at the moment is waited for. Neither samples nor
+answers are kept in memory: the sample records are written from the cache at the end.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from evalkit.asked import Asked, Head, begin, end, question_record
+from evalkit.answering import answers
+from evalkit.asked import Head, begin, end
 from evalkit.cache import Cache
 from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
-from evalkit.executors.local import AUTOMATIC_BATCH, LocalExecutor
+from evalkit.executors.executor import Executor, ModelCard
+from evalkit.executors.local import LocalExecutor, batch_sizes
 from evalkit.interfaces import MetricResult, Model, Scored, Task
-from evalkit.keys import digest, noun_json, request_key, sample_seed
+from evalkit.keys import digest
+from evalkit.outcomes import Outcomes, sample_records
 from evalkit.provenance import provenance
-from evalkit.results import Coverage, Run, SampleRecord, write_run
+from evalkit.questions import Questions, Seeding
+from evalkit.results import Coverage, Run, write_run
 from evalkit.scoring import Scoring, chosen_metrics
-from evalkit.types import Answer, Failure, Generation, Json, JsonScalar, Request
+from evalkit.types import Generation, Json, JsonScalar, Request
 
 T = TypeVar("T")
 
-CLAIMED_BATCHES = 4
-"""Batches that a process claims at a time, so that several processes share a task's samples."""
-POLL_SECONDS = 0.2
-"""Pause between looks at an answer that another process is making."""
 FIXED_FIELDS = frozenset({"task", "sample_id", "job", "parts", "seed", "extra", "stop"})
 """Fields of a request that `--gen` cannot set: the task decides them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of a run's samples that one of several hand-split runs asks: every `count`-th from `number` on."""
+
+    number: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def shard_of(text: str) -> Shard:
+    """Return the shard that `--shard text` means.
+
+    >>> shard_of("3/8")
+    Shard(number=3, count=8)
+
+    Raises:
+        UsageError: `text` is not two whole numbers of which the first counts from 1 up to the second.
+    """
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard {text!r} should read 3/8: which of how many shards, counted from 1")
+    return Shard(int(number), int(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +78,7 @@ class RunSettings:
     protocol: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     repeat: int = 0
+    shard: Shard | None = None
 
     def document(self) -> dict[str, Json]:
         """Return all settings that can change a number, as JSON; a first repeat is not mentioned."""
@@ -61,17 +89,9 @@ class RunSettings:
             "metrics": None if self.metrics is None else list(self.metrics),
             "protocol": self.protocol,
             "options": dict(self.options),
+            "shard": None if self.shard is None else str(self.shard),
             **({"repeat": self.repeat} if self.repeat else {}),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A request with its answer; `from_cache` says that the model was not asked for it now."""
-
-    item: Asked
-    answer: Answer
-    from_cache: bool
 
 
 def parse_gen(values: Mapping[str, str]) -> dict[str, JsonScalar]:
@@ -99,7 +119,7 @@ def _parse_value(name: str, text: str, kind: str) -> JsonScalar:
         raise UsageError(f"--gen {name}={text} is not {wanted}") from error
 
 
-def ask(task: Task, model: Model, settings: RunSettings) -> list[Asked]:
+def ask(task: Task, model: Model | ModelCard, settings: RunSettings) -> Questions:
     """Return every sample of the run with its request and key, in the task's order.
 
     Raises:
@@ -109,63 +129,20 @@ def ask(task: Task, model: Model, settings: RunSettings) -> list[Asked]:
     if task.job not in model.capabilities:
         able = ", ".join(sorted(model.capabilities))
         raise UsageError(f"model {model.name} cannot do {task.job}, which {task.name} asks for; it can do {able}")
-    overrides = parse_gen(settings.gen)
-    identity = model.identity
-    asked: dict[str, Asked] = {}
-    for sample in task.samples()[: settings.limit]:
-        request = task.request(sample, sample_seed(task.name, sample.id, settings.repeat, settings.seed))
-        request = replace(request, **overrides)  # type: ignore[arg-type]  # parse_gen made the types fit
-        if sample.id in asked:
-            raise RunError(f"{task.name} has two samples of id {sample.id!r}; its data must name each once")
-        asked[sample.id] = Asked(sample, request, request_key(identity, request))
-    return list(asked.values())
-
-
-def answers(asked: Sequence[Asked], model: Model, cache: Cache, batch: int | None) -> Iterator[Answered]:
-    """Yield every item with its answer, as soon as it is there; what is new is committed first.
-
-    What another process is making at the moment is waited for, and made here if that process dies.
-    """
-    executor = LocalExecutor(model, batch or AUTOMATIC_BATCH)
-    waiting = yield from _stored(asked, cache)
-    while waiting:
-        elsewhere: list[Asked] = []
-        claimed = executor.batch * CLAIMED_BATCHES
-        for start in range(0, len(waiting), claimed):
-            group = waiting[start : start + claimed]
-            held = cache.claim([item.key for item in group])
-            yield from _make([item for item in group if item.key in held], executor, cache)
-            elsewhere += [item for item in group if item.key not in held]
-        waiting = yield from _stored(elsewhere, cache)
-        if waiting:
-            time.sleep(POLL_SECONDS)
-
-
-def _stored(asked: Sequence[Asked], cache: Cache) -> Generator[Answered, None, list[Asked]]:
-    stored = cache.get_many([item.key for item in asked])
-    for item in asked:
-        if item.key in stored:
-            yield Answered(item, stored[item.key], from_cache=True)
-    return [item for item in asked if item.key not in stored]
-
-
-def _make(items: Sequence[Asked], executor: LocalExecutor, cache: Cache) -> Iterator[Answered]:
-    unanswered = {item.key for item in items}
-    try:
-        for position, answer in executor.answers([item.request for item in items]):
-            item = items[position]
-            if isinstance(answer, Generation):
-                stored = cache.commit(executor.model.identity, item.request, answer)
-                unanswered.discard(item.key)
-                yield Answered(item, stored, from_cache=False)
-            else:
-                yield Answered(item, answer, from_cache=False)
-    finally:
-        cache.release(unanswered)
+    samples = task.samples()[: settings.limit]
+    if settings.shard is not None:
+        samples = samples[settings.shard.number - 1 :: settings.shard.count]
+    return Questions(task, samples, model.identity, Seeding(settings.seed, settings.repeat), parse_gen(settings.gen))
 
 
 def run(task: Task, model: Model, cache: Cache, settings: RunSettings, output: Path) -> tuple[Run, Path]:
-    """Put `task` to `model`, write the run's folder under `output`, and return the run with that folder.
+    """Put `task` to `model` in this process; see `run_with` for what is returned and raised."""
+    sizes = batch_sizes(model, replace(task.workspace, batch=settings.batch))
+    return run_with(task, LocalExecutor(model, sizes), cache, settings, output)
+
+
+def run_with(task: Task, executor: Executor, cache: Cache, settings: RunSettings, output: Path) -> tuple[Run, Path]:
+    """Put `task` to the executor's model, write the run's folder under `output`, and return the run with that folder.
 
     Raises:
         UsageError: the model cannot do the task's job, or a setting is unknown.
@@ -173,52 +150,50 @@ def run(task: Task, model: Model, cache: Cache, settings: RunSettings, output: P
         EvalkitError: data, weights or cache are missing or damaged.
     """
     started = time.time()
+    model = executor.model
     asked = ask(task, model, settings)
     folder = output / folder_name(task, model, settings)
     begin(folder, Head(task.name, model.name, task.data.name, str(cache.directory.resolve()), started), asked, cache)
-    found: dict[str, Answered] = {}
-    progress = task.workspace.progress
-    with Scoring(chosen_metrics(task, settings.metrics)) as scoring:
-        bar = progress.bar(f"{task.name}: answers of {model.name}", len(asked), "sample")
-        for answered in answers(asked, model, cache, settings.batch):
-            found[answered.item.sample.id] = answered
+    outcomes = Outcomes(len(asked))
+    metrics = chosen_metrics(task, settings.metrics) if settings.shard is None else []  # the whole run is scored
+    with Scoring(metrics) as scoring:
+        bar = task.workspace.progress.bar(f"{task.name}: answers of {model.name}", len(asked), "sample")
+        for answered in answers(asked, executor, cache):
+            outcomes.note(answered)
             if isinstance(answered.answer, Generation):
                 scoring.add(Scored(answered.item.sample, answered.answer))
             bar.advance()
         bar.close()
-        in_order = [found[item.sample.id] for item in asked]
-        results = _finish(scoring, in_order)
-    finished = _assemble(task, model, cache, settings, in_order, results, started)
-    write_run(folder, finished, _records(in_order, results))
+        results = _finish(scoring, outcomes)
+    finished = _assemble(task, model, cache, settings, outcomes.coverage, results, started)
+    scores = _joined([result.per_sample for result in results])
+    write_run(folder, finished, sample_records(asked, outcomes, cache, scores))
     end(folder)
     return finished, folder
 
 
-def _finish(scoring: Scoring, answered: Sequence[Answered]) -> list[MetricResult]:
+def _finish(scoring: Scoring, outcomes: Outcomes) -> list[MetricResult]:
     try:
         return scoring.finish()
     except NotEnoughSamples as error:
-        failures = [a.answer for a in answered if isinstance(a.answer, Failure)]
-        if not failures:
+        if not outcomes.failures:
             raise
-        first = failures[0]
+        first = outcomes.failures[min(outcomes.failures)]
         raise RunError(
-            f"{len(failures)} of {len(answered)} samples failed (the first with {first.kind}: {first.message}), and "
-            f"{error}"
+            f"{len(outcomes.failures)} of {outcomes.coverage.asked} samples failed (the first with {first.kind}: "
+            f"{first.message}), and {error}"
         ) from error
 
 
 def _assemble(
     task: Task,
-    model: Model,
+    model: Model | ModelCard,
     cache: Cache,
     settings: RunSettings,
-    answered: Sequence[Answered],
+    coverage: Coverage,
     results: Sequence[MetricResult],
     started: float,
 ) -> Run:
-    failed = sum(isinstance(a.answer, Failure) for a in answered)
-    coverage = Coverage(len(answered), len(answered) - failed, failed, sum(a.from_cache for a in answered))
     return Run(
         task=task.name,
         model=model.name,
@@ -231,7 +206,12 @@ def _assemble(
         provenance={
             **provenance(started),
             "cache": str(cache.directory.resolve()),
-            "data": {"name": task.data.name, "digest": task.data.digest, "licence": task.data.licence},
+            "data": {
+                "name": task.data.name,
+                "digest": task.data.digest,
+                "licence": task.data.licence,
+                "choice": task.workspace.data,
+            },
             "model": dict(model.identity),
             "settings": settings.document(),
         },
@@ -240,8 +220,11 @@ def _assemble(
 
 def _stamps(task: Task, settings: RunSettings, coverage: Coverage) -> tuple[str, ...]:
     stamps = list(task.data.stamps)
-    if settings.limit is not None and coverage.asked < (total := len(task.samples())):
-        stamps.append(f"limited to {coverage.asked} of {total} samples")
+    total = len(task.samples())
+    if settings.limit is not None and settings.limit < total:
+        stamps.append(f"limited to {settings.limit} of {total} samples")
+    if settings.shard is not None:
+        stamps.append(f"shard {settings.shard}: {coverage.asked} samples")
     if coverage.failed:
         stamps.append(f"{coverage.failed} of {coverage.asked} samples failed")
     return tuple(stamps)
@@ -257,23 +240,8 @@ def _joined(tables: Sequence[Mapping[str, T]]) -> dict[str, T]:
     return joined
 
 
-def folder_name(task: Task, model: Model, settings: RunSettings) -> str:
+def folder_name(task: Task, model: Model | ModelCard, settings: RunSettings) -> str:
     """Return the name of a run's folder: the same for the same command, another where a setting differs."""
     chosen = digest([task.name, task.data.digest, dict(model.identity), settings.document()])
     words = "-".join([task.name, model.name, task.data.name])
     return re.sub(r"[^A-Za-z0-9@._-]+", "_", words)[:80] + "-" + chosen[:8]
-
-
-def _records(answered: Sequence[Answered], results: Sequence[MetricResult]) -> Iterator[SampleRecord]:
-    scores = _joined([result.per_sample for result in results])
-    for a in answered:
-        name, answer = a.item.sample.id, a.answer
-        failed = isinstance(answer, Failure)
-        yield replace(
-            question_record(a.item),
-            from_cache=a.from_cache,
-            seconds=answer.seconds,
-            answer_parts=None if isinstance(answer, Failure) else tuple(noun_json(part) for part in answer.parts),
-            failure=(answer.kind, answer.message) if isinstance(answer, Failure) else None,
-            scores={score: table[name] for score, table in scores.items() if name in table and not failed},
-        )

@@ -10,6 +10,8 @@ from evalkit.interfaces import AnyMetric, MetricResult, Scored, Task
 
 CHUNK = 32
 """Answers that go to the metrics at a time."""
+WAITING = 64
+"""Chunks that may wait to be scored; where more do, generating waits for scoring."""
 
 
 class Scoring:
@@ -50,7 +52,7 @@ class Scoring:
             self._flush()
 
     def _flush(self) -> None:
-        while self._updates and self._updates[0].done():
+        while self._updates and (self._updates[0].done() or len(self._updates) >= WAITING):
             self._updates.pop(0).result()
         chunk, self._chunk = self._chunk, []
         self._updates.append(self._thread.submit(self._update, chunk))

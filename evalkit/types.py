@@ -42,6 +42,16 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that is reached by `fsspec`: `s3://bucket/blobs/ab/abcdef.png`."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An RGB picture of 8 bits a channel, known by the digest of its pixels.
 
@@ -54,7 +64,7 @@ class Image:
     width: int
     height: int
     role: ImageRole = "source"
-    content: bytes | Path | None = field(default=None, compare=False, repr=False)
+    content: bytes | Path | RemoteFile | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,7 +132,7 @@ def _add(cache: Cache, folder: _Folder, record: Record) -> None:
     for number, picture in enumerate(pictures(answer)):
         stem = f"{record.sample_id}.{number}" if number else record.sample_id
         files.append(_free_name(folder, stem))
-        shutil.copyfile(cache.blobs.path(picture.digest), folder.directory / str(files[-1]))
+        (folder.directory / str(files[-1])).write_bytes(cache.blobs.encoded(picture.digest))
     texts = [part.text for part in answer.parts if isinstance(part, Text)]
     if files:
         line |= {"file": files[0], "files": files}

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.blobs import Blobs, BlobStore
+from evalkit.errors import CacheError, UsageError
+from evalkit.remote_blobs import RemoteBlobs, is_remote
+
 REBUILD = "`evalkit cache rebuild` makes the index again from the journals, and nothing stored is lost"
 """What to do about a damaged index."""
 GRACE_SECONDS = 3600.0
@@ -39,6 +43,60 @@ class Places:
     def blobs(self) -> Path:
         """The folder of pictures."""
         return self.directory / "blobs"
+
+    @property
+    def address_file(self) -> Path:
+        """The file that names where the pictures are, if they are not in the store's folder."""
+        return self.directory / "blobs.url"
+
+    def blob_address(self) -> str | None:
+        """Return where the pictures are, as `fsspec` names it; None if they are in the store's folder.
+
+        Raises:
+            CacheError: the note of it cannot be read.
+        """
+        try:
+            return self.address_file.read_text(encoding="utf-8").strip() or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CacheError(f"{self.address_file} cannot be read ({error}); grant read access") from error
+
+    def keep_blobs_at(self, address: str) -> None:
+        """Note that the pictures are kept at `address`, from the first one on.
+
+        Raises:
+            UsageError: the store holds pictures, or notes another address.
+            CacheError: the note cannot be written.
+        """
+        noted = self.blob_address()
+        if noted == address:
+            return
+        if noted is not None or self.pictures():
+            raise UsageError(
+                f"the pictures of the cache {self.directory} are kept in {noted or self.blobs}; leave out --blobs, or "
+                "name another cache directory with --cache"
+            )
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.address_file.write_text(f"{address}\n", encoding="utf-8")
+        except OSError as error:
+            raise CacheError(f"{self.address_file} cannot be written ({error}); grant write access") from error
+
+    def blob_store(self) -> BlobStore:
+        """Return where the pictures are: in the store's folder, or at the address that it notes.
+
+        Raises:
+            CacheError: the address cannot be read.
+        """
+        address = self.blob_address()
+        if address is None or not is_remote(address):
+            return Blobs(self.blobs if address is None else Path(address))
+        return RemoteBlobs(address)
+
+    def pictures(self) -> list[Path]:
+        """Return every file of pictures in the store's folder; those elsewhere may belong to other stores too."""
+        return list(Blobs(self.blobs).files())
 
     @property
     def set_aside(self) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from evalkit.blobs import Blobs
+from evalkit.blobs import BlobStore
 from evalkit.cache.places import REBUILD
 from evalkit.errors import CacheError, UsageError
 from evalkit.json_values import a_list, a_number, a_text, a_whole_number, an_object
@@ -83,7 +83,7 @@ def check_document(record: Record) -> None:
         raise ValueError(f"its document has digest {found}")
 
 
-def store_pictures(generation: Generation, blobs: Blobs) -> Generation:
+def store_pictures(generation: Generation, blobs: BlobStore) -> Generation:
     """Return `generation` with every picture put into `blobs`.
 
     Raises:
@@ -135,7 +135,7 @@ def answer_at(key: str, answer: str) -> Generation:
         raise CacheError(f"cache entry {key} is not an answer ({error!r}); {REBUILD}") from error
 
 
-def generation_at(key: str, answer: str, blobs: Blobs) -> Generation:
+def generation_at(key: str, answer: str, blobs: BlobStore) -> Generation:
     """Return the answer stored under `key`, its pictures being files of `blobs`.
 
     Raises:
@@ -148,7 +148,7 @@ def generation_at(key: str, answer: str, blobs: Blobs) -> Generation:
         raise CacheError(f"cache entry {key} lacks a picture: {error}") from error
 
 
-def _stored(blobs: Blobs) -> Callable[[Image], Image]:
+def _stored(blobs: BlobStore) -> Callable[[Image], Image]:
     return lambda image: blobs.get(image.digest, image.width, image.height, image.role)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from evalkit.blobs import Blobs
 from evalkit.cache import claims, index, replay
 from evalkit.cache.journal import Writer, journals
 from evalkit.cache.places import REBUILD, Places, exclusive
@@ -51,7 +50,7 @@ class Cache:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.places = Places(directory)
-        self.blobs = Blobs(self.places.blobs)
+        self.blobs = self.places.blob_store()
         self.read_only = directory.exists() and not os.access(directory, os.W_OK)
         self._lock = threading.RLock()
         self._process = os.getpid()
@@ -152,7 +151,7 @@ class Cache:
         with self.writing() as connection:
             earlier = self._stored([key])[0].get(key)
             if earlier is None:
-                if not all(self.blobs.path(picture.digest).exists() for picture in pictures(stored)):
+                if not all(self.blobs.has(picture.digest) for picture in pictures(stored)):
                     store_pictures(generation, self.blobs)  # a clean-up took an unused one; it cannot while we write
                 self.add(connection, Record(key, document, answer, time.time()))
             connection.execute("DELETE FROM claims WHERE key = ?", (key,))

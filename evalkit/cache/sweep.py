@@ -34,7 +34,8 @@ def gc(cache: Cache, *, dry_run: bool = False, older_than_days: float | None = N
     """Return what was removed: leftovers of dead writers, unused pictures, and with `older_than_days` unused answers.
 
     A picture or leftover goes only when it is older than an hour, so that answers in flight are safe. Without
-    `older_than_days` no answer goes. A picture that a kept answer was asked about stays too.
+    `older_than_days` no answer goes. A picture that a kept answer was asked about stays too, and so do pictures outside
+    the store's folder: other stores may refer to them.
 
     Raises:
         UsageError: `older_than_days` is negative.
@@ -65,7 +66,7 @@ def gc(cache: Cache, *, dry_run: bool = False, older_than_days: float | None = N
 def _unneeded(cache: Cache, kept: set[str]) -> Iterator[Path]:
     oldest = time.time() - GRACE_SECONDS
     half_made = cache.directory.glob(f".{cache.places.index.name}.*.tmp*")
-    for path in [*cache.blobs.files(), *half_made]:
+    for path in [*cache.places.pictures(), *half_made]:
         if digest_named(path) not in kept and path.stat().st_mtime < oldest:
             yield path
 

@@ -52,7 +52,7 @@ def verify(cache: Cache, progress: Progress | None = None) -> list[Damage]:
         CacheError: the index is so damaged that its rows cannot be read.
     """
     entries = sum(summary.entries for summary in cache.summaries())
-    bar = (progress or Silent()).bar("checking the cache", entries + sum(1 for _ in cache.blobs.files()), "entry")
+    bar = (progress or Silent()).bar("checking the cache", 2 * entries, "entry")
     try:
         return list(_found(cache, bar))
     finally:
@@ -101,31 +101,25 @@ def _entries(cache: Cache) -> Iterator[tuple[str, Damage | None, list[str]]]:
 
 
 def _picture_damages(cache: Cache, users: dict[str, str], bar: Bar) -> Iterator[Damage]:
-    there: set[str | None] = set()
-    for path in list(cache.blobs.files()):
-        there.add(digest_named(path))
-        damage = _picture_damage(cache, path, users)
+    for digest, key in users.items():
+        damage = _picture_damage(cache, digest, key)
         if damage is not None:
             yield damage
         bar.advance()
-    for digest, key in users.items():
-        if digest not in there:
-            yield Damage(
-                "picture", str(cache.blobs.path(digest)), f"it is missing, and entry {key} needs it", SET_ASIDE
-            )
+    for path in cache.places.pictures():
+        if digest_named(path) not in users and path.exists() and path.stat().st_mtime < time.time() - GRACE_SECONDS:
+            yield Damage("leftover", str(path), "no answer refers to it", "harmless: `evalkit cache gc` removes it")
 
 
-def _picture_damage(cache: Cache, path: Path, users: dict[str, str]) -> Damage | None:
-    digest = digest_named(path)
-    if digest in users:
-        try:
-            cache.blobs.read(digest)
-        except CacheError as error:
-            return Damage("picture", str(path), f"{error} (entry {users[digest]} needs it)", SET_ASIDE)
-        return None
-    if not path.exists() or path.stat().st_mtime > time.time() - GRACE_SECONDS:
-        return None  # perhaps on its way into the index
-    return Damage("leftover", str(path), "no answer refers to it", "harmless: `evalkit cache gc` removes it")
+def _picture_damage(cache: Cache, digest: str, key: str) -> Damage | None:
+    place = cache.blobs.place(digest)
+    if not cache.blobs.has(digest):
+        return Damage("picture", place, f"it is missing, and entry {key} needs it", SET_ASIDE)
+    try:
+        cache.blobs.read(digest)
+    except CacheError as error:
+        return Damage("picture", place, f"{error} (entry {key} needs it)", SET_ASIDE)
+    return None
 
 
 def _journal_damages(cache: Cache) -> Iterator[Damage]:
@@ -153,8 +147,8 @@ def _journal_damages(cache: Cache) -> Iterator[Damage]:
 def set_aside(cache: Cache, damages: Iterable[Damage]) -> int:
     """Return how many answers were dropped, so that the next run makes them again.
 
-    Damaged pictures are moved to the store's folder `set-aside`, and every answer that refers to one, or to one that is
-    missing, is dropped. Damage of the other kinds is left to `rebuild` and `gc`, which lose nothing.
+    Damaged pictures in the store's folder are moved to `set-aside`, and every answer that refers to one, or to one that
+    is missing, is dropped. Damage of the other kinds is left to `rebuild` and `gc`, which lose nothing.
 
     Raises:
         CacheError: the store cannot be written.
@@ -164,7 +158,6 @@ def set_aside(cache: Cache, damages: Iterable[Damage]) -> int:
     with cache.writing() as connection:
         for key in keys:
             cache.add(connection, Drop(key, time.time()))
-        for path in map(cache.blobs.path, bad):
-            if path.exists():
-                path.rename(cache.places.aside(path))
+        for path in [path for path in cache.places.pictures() if digest_named(path) in bad]:
+            path.rename(cache.places.aside(path))
     return len(keys)

@@ -29,6 +29,7 @@ COMMANDS = (
     ),
     ("import", "Score answers made elsewhere, and say which samples have none and which answers no sample."),
     ("ls", "List tasks, models, data, weights or runs; with a name, say all about that one."),
+    ("merge", "Make one run of the runs of its shards (`evalkit run --shard 1/8` to `8/8`), without the model."),
     ("report", "Make a page and a table of one or more runs."),
     ("compare", "Make a page that compares two or more runs sample by sample, flips first."),
     ("leaderboard", "Rank runs in tiers, grouped by protocol, with published numbers apart; or fill a paper's tables."),

@@ -36,9 +36,13 @@ def print_run(run: Run, folder: Path, failures: Iterable[SampleRecord], file: Te
     console.print(
         Text.assemble("\n", (run.task, "bold"), "  model ", (run.model, "bold"), "  data ", (run.data, "bold"))
     )
-    console.print(_estimates(run))
-    rows = [*_remarks(run), *failure_rows(failures)]
-    rows += [("kept in", str(folder)), ("next", f"evalkit report {shlex.quote(str(folder))}")]
+    if run.estimates:
+        console.print(_estimates(run))
+    rows = [*_remarks(run), *failure_rows(failures), ("kept in", str(folder))]
+    if run.estimates:
+        rows.append(("next", f"evalkit report {shlex.quote(str(folder))}"))
+    else:
+        rows.append(("next", f"evalkit merge {shlex.quote(str(folder.parent))}, once the other shards are there too"))
     print(columns(rows, console.width if file.isatty() else None), file=file)
 
 
@@ -84,7 +88,7 @@ def _remarks(run: Run) -> Iterator[Row]:
     )
     for stamp in run.stamps:
         yield "stamp", stamp
-    if run.stamps:
+    if run.stamps and run.estimates:
         yield "", "a stamped number is never ranked; do not set it beside published ones"
     for text, names in _shared(run).items():
         yield "note", text if text.startswith(names[0]) else f"{', '.join(names)}: {text}"

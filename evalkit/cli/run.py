@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from evalkit.cli.bars import progress_on_stderr
@@ -29,6 +31,8 @@ from evalkit.types import Json
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
+    from evalkit.executors.executor import Executor
+    from evalkit.executors.ray import RayExecutor
     from evalkit.interfaces import Model, Task, TaskSpec
     from evalkit.runner import RunSettings
 
@@ -47,16 +51,17 @@ def run(*tasks: str, flags: RunFlags | None = None) -> int:
     specs = [task_spec(name) for name in _task_names(tasks)]
     from evalkit.runner import parse_gen  # after the names are known to be right: it takes a while
 
-    settings, models = _settings(flags), _Models(flags)
+    settings, out = _settings(flags), sys.stdout
     parse_gen(settings.gen)
     _require_metrics(specs, settings.metrics or ())
-    out = sys.stdout
-    with progress_on_stderr() as progress, redirect_stdout(sys.stderr):
+    with progress_on_stderr() as progress, redirect_stdout(sys.stderr), _Executors(flags) as executors:
         workspace = workspace_of(flags, progress, _batch(flags.batch))
+        if flags.blobs is not None:
+            _keep_blobs_at(flags.blobs, workspace)
         built = [build_task(spec.name, workspace, flags.protocol, settings.options) for spec in specs]
         if flags.dry_run:
-            return _forecast_all(built, models, settings, flags, out)
-        return _run_all(built, models, settings, flags, out)
+            return _forecast_all(built, executors, settings, flags, out)
+        return _run_all(built, executors, settings, flags, out)
 
 
 def _task_names(words: Sequence[str]) -> list[str]:
@@ -76,6 +81,14 @@ def _require_metrics(specs: Sequence[TaskSpec], names: Sequence[str]) -> None:
                 raise UsageError(f"{spec.name} has no metric {name!r}{nearest(name, spec.metrics)}")
 
 
+def _keep_blobs_at(address: str, workspace: Workspace) -> None:
+    from evalkit.cache.places import Places
+    from evalkit.remote_blobs import is_remote
+
+    folder = Path(address.removeprefix("file://")).resolve()
+    Places(workspace.cache).keep_blobs_at(address if is_remote(address) else str(folder))
+
+
 def _batch(text: str) -> int | None:
     if text == "auto":
         return None
@@ -85,7 +98,7 @@ def _batch(text: str) -> int | None:
 
 
 def _settings(flags: RunFlags) -> RunSettings:
-    from evalkit.runner import RunSettings
+    from evalkit.runner import RunSettings, shard_of
 
     return RunSettings(
         seed=flags.seed,
@@ -95,26 +108,48 @@ def _settings(flags: RunFlags) -> RunSettings:
         batch=_batch(flags.batch),
         protocol=flags.protocol,
         options=key_values("-t", flags.task_options),
+        shard=shard_of(flags.shard) if flags.shard is not None else None,
     )
 
 
-class _Models:
-    """The model that each task is put to; it is built anew only where the task's workspace differs."""
+class _Executors:
+    """The executor of each task; it is built anew only where the task's workspace differs. Use as a context."""
 
     def __init__(self, flags: RunFlags) -> None:
+        self._flags = flags
         self._text = flags.model or default_model()
         require_model_name(self._text)
         self._options = {**key_values("-a", flags.model_options), **_budget(self._text, flags)}
-        self._isolate = flags.isolate
-        self._built: tuple[Workspace, Model] | None = None
+        self._built: tuple[Workspace, Executor] | None = None
+        self._open = ExitStack()
 
-    def model_for(self, task: Task) -> Model:
+    def __enter__(self) -> _Executors:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def executor_for(self, task: Task) -> Executor:
         if self._built is None or self._built[0] != task.workspace:
+            self._open.close()
             self._built = task.workspace, self._build(task.workspace)
         return self._built[1]
 
-    def _build(self, workspace: Workspace) -> Model:
-        if not self._isolate:
+    def _build(self, workspace: Workspace) -> Executor:
+        if self._flags.executor == "ray":
+            if self._flags.isolate:
+                raise UsageError("--isolate adds nothing to --executor ray, whose workers are processes; leave it out")
+            build = partial(build_model, self._text, options=self._options)
+            return self._open.enter_context(_ray_executor(build, workspace, self._flags))
+        from evalkit.executors.local import LocalExecutor, batch_sizes
+
+        model = self._model(workspace)
+        return LocalExecutor(model, batch_sizes(model, workspace))
+
+    def _model(self, workspace: Workspace) -> Model:
+        if not self._flags.isolate:
             return build_model(self._text, workspace, self._options)
         from evalkit.isolation import IsolatedModel
 
@@ -135,28 +170,47 @@ def _budget(model: str, flags: RunFlags) -> dict[str, str]:
         raise UsageError(f"{flags_given} is for a model behind an API, and {spec.name} is none; leave it out")
     return given
 
+        model = build_model(self._text, workspace, self._options)
+        return LocalExecutor(model, batch_sizes(model, workspace))
 
-def _forecast_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:
+
+def _ray_executor(build: Callable[[Workspace], Model], workspace: Workspace, flags: RunFlags) -> RayExecutor:
+    try:
+        from evalkit.executors.ray import RayExecutor
+        from evalkit.executors.ray_cluster import RaySettings
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--executor ray needs Ray ({error}); `pip install 'evalkit-multimodal[ray]'`, or split the work by hand "
+            "with --shard"
+        ) from error
+    gpus = 0.0 if flags.device == "cpu" else flags.gpus_per_worker
+    settings = RaySettings(flags.workers, gpus, flags.cpus_per_worker, flags.address, flags.lease)
+    return RayExecutor(build, workspace, settings)
+
+
+def _forecast_all(
+    tasks: Sequence[Task], executors: _Executors, settings: RunSettings, flags: RunFlags, out: TextIO
+) -> int:
     from evalkit.cache import Cache
     from evalkit.forecast import forecast
 
     documents: list[Json] = []
     for task in tasks:
-        model = models.model_for(task)
+        executor = executors.executor_for(task)
         with Cache(task.workspace.cache) as cache:
-            found = forecast(task, model, cache, settings)
+            found = forecast(task, executor, cache, settings)
         if not flags.json:
-            print(forecast_text(task.name, model.name, found), file=out)
-        documents.append({"task": task.name, "model": model.name, **asdict(found)})
+            print(forecast_text(task.name, executor.model.name, found), file=out)
+        documents.append({"task": task.name, "model": executor.model.name, **asdict(found)})
     if flags.json:
         print_json({"forecasts": documents}, out)
     return 0
 
 
-def _run_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:
+def _run_all(tasks: Sequence[Task], executors: _Executors, settings: RunSettings, flags: RunFlags, out: TextIO) -> int:
     """Run each task; where there are several, one that cannot be finished does not keep the others from running."""
     from evalkit.cache import Cache
-    from evalkit.runner import run as run_task
+    from evalkit.runner import run_with
 
     runs: list[Run] = []
     repeated: list[Json] = []
@@ -164,9 +218,9 @@ def _run_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flag
         folders: list[Path] = []
         for repeat in range(flags.repeats):
             try:
-                model = models.model_for(task)
+                executor = executors.executor_for(task)
                 with Cache(task.workspace.cache) as cache:
-                    found, folder = run_task(task, model, cache, replace(settings, repeat=repeat), flags.output)
+                    found, folder = run_with(task, executor, cache, replace(settings, repeat=repeat), flags.output)
             except UsageError:
                 raise
             except EvalkitError as error:
@@ -176,19 +230,12 @@ def _run_all(tasks: Sequence[Task], models: _Models, settings: RunSettings, flag
                 break
             runs.append(found)
             folders.append(folder)
-            _tell(found, folder, flags, out)
+            show_run(found, folder, flags.json, out)
         if len(folders) == flags.repeats > 1:
             repeated.append(_tell_repeats(task.name, folders, flags, out))
     if flags.json:
         print_json({"runs": [run_json(found) for found in runs], **({"repeats": repeated} if repeated else {})}, out)
-    return _exit_code(runs, len(tasks) * flags.repeats, flags.allow_failures)
-
-
-def _tell(found: Run, folder: Path, flags: RunFlags, out: TextIO) -> None:
-    if not flags.json:
-        print_run(found, folder, read_samples(folder) if found.coverage.failed else (), out)
-    elif found.coverage.failed:
-        print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
+    return exit_code(runs, len(tasks) * flags.repeats, flags.allow_failures)
 
 
 def _tell_repeats(task: str, folders: Sequence[Path], flags: RunFlags, out: TextIO) -> Json:
@@ -201,7 +248,16 @@ def _tell_repeats(task: str, folders: Sequence[Path], flags: RunFlags, out: Text
     return {"task": task, "estimates": {name: asdict(components) for name, components in found.items()}}
 
 
-def _exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:
+def show_run(found: Run, folder: Path, json: bool, out: TextIO) -> None:
+    """Print what a run found, its failures on standard error where `out` is for JSON."""
+    if not json:
+        print_run(found, folder, read_samples(folder) if found.coverage.failed else (), out)
+    elif found.coverage.failed:
+        print(columns(failure_rows(read_samples(folder)), None), file=sys.stderr)
+
+
+def exit_code(runs: Sequence[Run], asked: int, allowed: int) -> int:
+    """Return 0, 1 where more samples failed than are allowed, or 2 where fewer runs than `asked` could be finished."""
     if len(runs) < asked:
         return 2
     failed = sum(found.coverage.failed for found in runs)

@@ -15,7 +15,8 @@ RUNS = Path("runs")
 _MEASURED = Group("What is measured", sort_key=1)
 _ASKED = Group("How the model is asked", sort_key=2)
 _MACHINE = Group("Machine", sort_key=3)
-_RESULT = Group("Result", sort_key=4)
+_RAY = Group("Workers of --executor ray", sort_key=4)
+_RESULT = Group("Result", sort_key=5)
 
 
 @Parameter(name="*")
@@ -66,8 +67,22 @@ class RunFlags(AskFlags):
     """Spend at most so much, by the prices that the model's options name (`-a input_price=`, ...)."""
     isolate: Annotated[bool, Parameter(group=_MACHINE)] = False
     """Run the model in a process of its own: if that crashes, the sample failed and the run goes on."""
-    executor: Annotated[Literal["local"], Parameter(group=_MACHINE)] = "local"
-    """Where the model runs: local is this process."""
+    shard: Annotated[str | None, Parameter(group=_ASKED)] = None
+    """Which part of the samples to ask, as 3/8: every 8th from the 3rd on. `evalkit merge` joins the parts' runs."""
+    executor: Annotated[Literal["local", "ray"], Parameter(group=_MACHINE)] = "local"
+    """Where the model runs: local is this process, ray is workers on this machine or a Ray cluster."""
+    blobs: Annotated[str | None, Parameter(group=_MACHINE)] = None
+    """Where a new cache keeps its pictures: s3://bucket/path, gs://..., a folder; without it in the cache."""
+    workers: Annotated[int | None, Parameter(group=_RAY, validator=Number(gte=1))] = None
+    """Processes that each hold the model; without it as many as there is room for."""
+    gpus_per_worker: Annotated[float | None, Parameter(group=_RAY, validator=Number(gte=0))] = None
+    """GPUs, or the share of one, that each gets; without it 1 where there are GPUs."""
+    cpus_per_worker: Annotated[float, Parameter(group=_RAY, validator=Number(gte=0))] = 1
+    """CPUs, and so threads, that each gets; 1 without it."""
+    address: Annotated[str | None, Parameter(group=_RAY)] = None
+    """Cluster to join, auto for the one of this machine; without it one is started here for this run."""
+    lease: Annotated[float, Parameter(group=_RAY, validator=Number(gt=0))] = 1800
+    """Seconds that a worker may be silent before it is replaced; 1800 without it."""
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=_RESULT)] = RUNS
     """Folder in which each run gets a folder; ./runs without it."""
     config: Annotated[Path | None, Parameter(name=["--config", "-C"], group=_RESULT)] = None

@@ -1,1 +1,1 @@
-"""Ways to have requests answered: in this process, and later on many machines."""
+"""Ways to put requests to a model: in this process, or in workers on Ray. See README.md in this folder."""

@@ -48,7 +48,8 @@ def _defaults(options: Mapping[str, str], most: int) -> Defaults:
     documents = _whole(options, "documents", str(min(most, Defaults().documents)), most)
     known = replace(Defaults(), documents=documents)
     mode = _one_of(options, "mode", MODES, known.mode)
-    return replace(known, mode=mode, alpha=_number(options, "alpha", known.alpha), k=_whole(options, "k", str(known.k), 4096))
+    alpha, k = _number(options, "alpha", known.alpha), _whole(options, "k", str(known.k), most=4096)
+    return replace(known, mode=mode, alpha=alpha, k=k)
 
 
 def _one_of(options: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:

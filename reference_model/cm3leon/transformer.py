@@ -269,9 +269,7 @@ class Transformer(nn.Module):
             x = layer(x, turn, seen, None if caches is None else caches[number], steps)
         return self.norm(x)
 
-    def forward(
-        self, ids: Tensor, places: Places, bias: Tensor | None = None, asked: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, places: Places, bias: Tensor | None = None, asked: Tensor | None = None) -> Tensor:
         """Return the logits `(B, T, vocabulary)` of whole sequences `(B, T)`.
 
         Each token sees those before it, or what `bias` `(B, 1, T, T)`, which is added to the scores, leaves open. With

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.asked import ASKED, Asked, Head, asked_samples, begin, end, head_of, picture_files
+from evalkit.asked import ASKED, Head, asked_samples, begin, end, head_of, picture_files
 from evalkit.cache import Cache, gc
 from evalkit.errors import DataError
 from evalkit.images import encode_png, image_of, pixels, read_image
 from evalkit.keys import request_key
+from evalkit.questions import Asked
 from evalkit.runner import RunSettings, run
 from evalkit.types import Generation, Image, Mask, Request, Sample, Text
 from tests.evalkit.cache.entries import IDENTITY, picture

@@ -10,10 +10,11 @@ import pytest
 
 from evalkit.cache import Cache
 from evalkit.errors import DataError, RunError, UsageError
+from evalkit.executors.local import LocalExecutor
 from evalkit.forecast import forecast
 from evalkit.interfaces import AnyMetric
 from evalkit.results import Run, read_run, read_samples
-from evalkit.runner import RunSettings, parse_gen, run
+from evalkit.runner import RunSettings, ask, parse_gen, run
 from evalkit.types import Job, Request, Sample, Text
 from tests.fakes import CountingModel, MeanBrightness, TinyTask
 
@@ -145,6 +146,38 @@ def test_a_model_that_cannot_do_the_job_is_an_error(cache: Cache, tmp_path: Path
         go(cache, CountingModel(capabilities=frozenset[Job]({"vqa"})), tmp_path)
 
 
+class Worded(TinyTask):
+    """A task whose prompts are of many lengths."""
+
+    def samples(self) -> list[Sample]:
+        return [Sample(f"s{i}", (Text("word " * (7 * i % 10)),)) for i in range(10)]
+
+
+def test_the_longest_are_asked_first(cache: Cache, tmp_path: Path) -> None:
+    model = CountingModel()
+    _, folder = run(Worded(), model, cache, RunSettings(batch=3), tmp_path / "runs")
+    assert list(model.asked) == [f"s{i}" for i in sorted(range(10), key=lambda i: -(7 * i % 10))]
+    assert [record.id for record in read_samples(folder)] == [f"s{i}" for i in range(10)]
+
+
+def test_no_claim_outlives_a_failure_or_an_error(cache: Cache, tmp_path: Path) -> None:
+    keys = [item.key for item in ask(TinyTask(), CountingModel(), RunSettings())]
+    go(cache, CountingModel(poison=frozenset({"s3"})), tmp_path)
+    with Cache(tmp_path / "cache") as other:
+        assert other.claim(keys) == {keys[3]}
+
+    class Broken(CountingModel):
+        def generate(self, requests):  # type: ignore[no-untyped-def]
+            yield from list(super().generate(requests))[:2]
+            raise DataError("the folder is gone")
+
+    with pytest.raises(DataError):
+        go(cache, Broken("b"), tmp_path)
+    keys = [item.key for item in ask(TinyTask(), CountingModel("b"), RunSettings())]
+    with Cache(tmp_path / "cache") as other:
+        assert len(other.claim(keys)) == 8
+
+
 class Unprepared(MeanBrightness):
     """A metric whose references are missing."""
 
@@ -199,7 +232,7 @@ def test_two_processes_share_the_work_and_ask_nothing_twice(tmp_path: Path) -> N
 
 def test_a_forecast_counts_calls_and_wastes_none(cache: Cache, tmp_path: Path) -> None:
     model = CountingModel()
-    cost = forecast(TinyTask(100), model, cache, RunSettings())
+    cost = forecast(TinyTask(100), LocalExecutor(model), cache, RunSettings())
     assert (cost.calls, cost.from_cache, cost.measured_on) == (100, 0, 8)
     assert cost.generation_seconds is not None
     assert cost.generation_seconds > 0
@@ -207,4 +240,4 @@ def test_a_forecast_counts_calls_and_wastes_none(cache: Cache, tmp_path: Path) -
     assert 100 * 150 < cost.disk_bytes < 100 * 1000
     go(cache, model, tmp_path, TinyTask(100))
     assert set(model.asked.values()) == {1}
-    assert forecast(TinyTask(100), model, cache, RunSettings()).calls == 0
+    assert forecast(TinyTask(100), LocalExecutor(model), cache, RunSettings()).calls == 0

@@ -1,7 +1,7 @@
 """One training loop for every stage: resumes bit for bit, logs as it goes, and shows rate and time left.
 
-A stage's batch is a function of its number alone, so a checkpoint holds weights, optimizer and step, and nothing else: a
-run that was stopped goes on as if it had not been, and batches can be made ahead by other processes. Under `torchrun`
+A stage's batch is a function of its number alone, so a checkpoint holds weights, optimizer and step, and nothing else:
+a run that was stopped goes on as if it had not been, and batches can be made ahead by other processes. Under `torchrun`
 each of W processes takes every W-th batch, and gradients are averaged over all of them.
 """
 

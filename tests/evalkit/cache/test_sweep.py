@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.blobs import Blobs
 from evalkit.cache import Cache, GcReport, gc, rebuild, verify
 from evalkit.errors import UsageError
 from tests.evalkit.cache.entries import commit, file_of, key, picture
@@ -33,8 +34,8 @@ def test_a_store_in_use_loses_nothing(tmp_path: Path) -> None:
 def test_old_unused_pictures_and_leftovers_go_and_young_ones_stay(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
         commit(cache)
-        old = aged(cache.blobs.path(cache.blobs.put(picture(8)).digest))
-        young = cache.blobs.path(cache.blobs.put(picture(9)).digest)
+        old = aged(Blobs(cache.places.blobs).path(cache.blobs.put(picture(8)).digest))
+        young = Blobs(cache.places.blobs).path(cache.blobs.put(picture(9)).digest)
         half = young.with_name(".abc.tmp")
         half.write_bytes(b"12345")
         index = tmp_path / ".index.sqlite.0.tmp-wal"
@@ -48,7 +49,7 @@ def test_old_unused_pictures_and_leftovers_go_and_young_ones_stay(tmp_path: Path
 
 def test_a_dry_run_tells_the_same_and_takes_nothing(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
-        old = aged(cache.blobs.path(cache.blobs.put(picture(8)).digest))
+        old = aged(Blobs(cache.places.blobs).path(cache.blobs.put(picture(8)).digest))
         commit(cache)
         told = gc(cache, dry_run=True, older_than_days=0)
         assert old.exists() and cache.keys() == {key()}
@@ -82,7 +83,7 @@ def test_what_was_dropped_stays_dropped_after_a_rebuild_and_may_be_made_again(tm
 
 def test_a_picture_that_is_taken_before_its_row_is_written_is_put_again(tmp_path: Path) -> None:
     with Cache(tmp_path) as sweeper, Cache(tmp_path) as cache:
-        path = cache.blobs.path(picture(0).digest)
+        path = Blobs(cache.places.blobs).path(picture(0).digest)
         with sweeper.writing():
             committing = threading.Thread(target=commit, args=(cache, 0))
             committing.start()  # it puts the picture, then waits for the lock that we hold

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.blobs import Blobs
 from evalkit.cache import Cache, Damage, rebuild, set_aside, verify
 from evalkit.cache.journal import journals
 from evalkit.errors import CacheError
@@ -40,14 +41,14 @@ def test_a_sound_store_has_no_damage(stored: Path) -> None:
 @pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "delete", "swap"])
 def test_a_damaged_picture_is_found_put_aside_and_made_again(stored: Path, harm: str) -> None:
     with Cache(stored) as cache:
-        path = cache.blobs.path(picture(1).digest)
+        path = Blobs(cache.places.blobs).path(picture(1).digest)
         content = path.read_bytes()
         path.unlink()
         harmed = {
             "flip": content[:60] + bytes([content[60] ^ 1]) + content[61:],
             "truncate": content[:-30],
             "empty": b"",
-            "swap": cache.blobs.path(picture(0).digest).read_bytes(),
+            "swap": Blobs(cache.places.blobs).path(picture(0).digest).read_bytes(),
         }
         if harm != "delete":
             path.write_bytes(harmed[harm])
@@ -136,7 +137,7 @@ def test_an_unused_picture_is_a_harmless_leftover_once_it_is_old(stored: Path) -
     with Cache(stored) as cache:
         image = cache.blobs.put(picture(9))
         assert verify(cache) == []
-        path = cache.blobs.path(image.digest)
+        path = Path(cache.blobs.place(image.digest))
         os.utime(path, (0, 0))
         (damage,) = verify(cache)
         assert (damage.kind, damage.what, damage.harmless) == ("leftover", str(path), True)

@@ -187,3 +187,35 @@ def test_a_pipe_gets_plain_lines(spawn: Command) -> None:
     assert "\x1b" not in ended.err + ended.out
     assert "\r" not in ended.err
     assert re.search(r"6 of 6 samples, in ", ended.err)
+
+
+@pytest.mark.slow
+def test_workers_on_ray_find_what_this_process_finds(spawn: Command, at: Path) -> None:
+    pytest.importorskip("ray")
+    (at / "mine.py").write_text(
+        "from toy_benchmark import Adder\n\n\ndef factory(workspace, argument, options):\n    return Adder(5, 0.0)\n"
+    )
+    words = ("run", "sums", "-m", "mine:factory", "-t", "count=20", "--json", "--allow-failures", "15")
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    there = spawn(*words, "--executor", "ray", "--workers", "2", "--cache", "there", variables=quiet)
+    here = spawn(*words, "--cache", "here")
+    assert (there.code, here.code) == (0, 0), there.err
+    (found,), (expected,) = there.document["runs"], here.document["runs"]
+    assert found["coverage"] == expected["coverage"] == {"asked": 20, "answered": 5, "failed": 15, "from_cache": 0}
+    assert found["estimates"] == expected["estimates"]
+    assert "loading the model on Ray (2 workers of 1 CPU and 0 GPU" in there.err
+
+
+def test_a_shard_asks_its_part_and_names_the_next_step(evalkit: Command, at: Path) -> None:
+    ended = evalkit(*RUN, "--shard", "2/4")
+    assert ended.code == 0
+    assert "2 samples: 2 answered" in ended.out and "shard 2/4" in ended.out
+    assert "evalkit merge runs" in ended.out and "exactness" not in ended.out
+    assert "should read 3/8" in evalkit(*RUN, "--shard", "5/4").err
+
+
+def test_pictures_can_be_kept_elsewhere(evalkit: Command, at: Path) -> None:
+    assert evalkit(*RUN, "--blobs", "shared").code == 0
+    assert evalkit(*RUN).code == 0
+    ended = evalkit(*RUN, "--blobs", "other")
+    assert ended.code == 2 and "leave out --blobs" in ended.err

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
+import torch
 
 from evalkit.errors import DataError, RunError
+from evalkit.executors.batches import BatchSizes
 from evalkit.executors.local import LocalExecutor
 from evalkit.types import Answer, Failure, Generation, Request, Text
 from tests.fakes import CountingModel
@@ -17,20 +19,20 @@ def requests(count: int) -> list[Request]:
 
 
 def test_every_position_is_answered_once() -> None:
-    found = list(LocalExecutor(CountingModel(), batch=4).answers(requests(10)))
+    found = list(LocalExecutor(CountingModel(), BatchSizes(4)).answers(requests(10)))
     assert [position for position, _ in found] == list(range(10))
     assert all(isinstance(answer, Generation) for _, answer in found)
 
 
 def test_answers_do_not_depend_on_the_batch() -> None:
-    one = dict(LocalExecutor(CountingModel(), batch=1).answers(requests(8)))
-    eight = dict(LocalExecutor(CountingModel(), batch=8).answers(requests(8)))
+    one = dict(LocalExecutor(CountingModel(), BatchSizes(1)).answers(requests(8)))
+    eight = dict(LocalExecutor(CountingModel(), BatchSizes(8)).answers(requests(8)))
     assert one == eight
 
 
 def test_one_poisonous_request_is_one_failure() -> None:
     model = CountingModel(poison=frozenset({"s3"}))
-    found = dict(LocalExecutor(model, batch=8).answers(requests(8)))
+    found = dict(LocalExecutor(model, BatchSizes(8)).answers(requests(8)))
     assert sorted(found) == list(range(8))
     assert [p for p, answer in found.items() if isinstance(answer, Failure)] == [3]
     failure = found[3]
@@ -40,7 +42,7 @@ def test_one_poisonous_request_is_one_failure() -> None:
 
 def test_a_request_left_out_is_asked_again_and_then_a_failure() -> None:
     model = CountingModel(mute=frozenset({"s2"}))
-    found = dict(LocalExecutor(model, batch=5).answers(requests(5)))
+    found = dict(LocalExecutor(model, BatchSizes(5)).answers(requests(5)))
     assert found[2] == Failure("missing", "the model returned no answer")
     assert model.asked["s2"] == 2
     assert model.asked["s1"] == 1
@@ -48,7 +50,7 @@ def test_a_request_left_out_is_asked_again_and_then_a_failure() -> None:
 
 def test_a_batch_that_runs_out_of_memory_is_halved() -> None:
     model = CountingModel(memory=3)
-    found = dict(LocalExecutor(model, batch=16).answers(requests(10)))
+    found = dict(LocalExecutor(model, BatchSizes(16)).answers(requests(10)))
     assert sorted(found) == list(range(10))
     assert all(isinstance(answer, Generation) for answer in found.values())
     assert max(size for size in model.batches[2:]) <= 5
@@ -56,9 +58,34 @@ def test_a_batch_that_runs_out_of_memory_is_halved() -> None:
 
 
 def test_running_out_of_memory_alone_is_a_failure() -> None:
-    found = dict(LocalExecutor(CountingModel(memory=0), batch=4).answers(requests(3)))
+    found = dict(LocalExecutor(CountingModel(memory=0), BatchSizes(4)).answers(requests(3)))
     assert {answer.kind for answer in found.values() if isinstance(answer, Failure)} == {"exception"}
     assert len(found) == 3
+
+
+class Torch(CountingModel):
+    """Asks torch for more memory than there is where a batch is larger than two."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        if len(requests) > 2:
+            torch.empty(2**50)
+        yield from super().generate(requests)
+
+
+class Cuda(CountingModel):
+    """Raises as torch does when a GPU's memory runs out."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+        if len(requests) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        yield from super().generate(requests)
+
+
+@pytest.mark.parametrize("model", [Torch(), Cuda()])
+def test_torch_running_out_of_memory_halves_the_batch(model: CountingModel) -> None:
+    found = dict(LocalExecutor(model, BatchSizes(8)).answers(requests(10)))
+    assert all(isinstance(answer, Generation) for answer in found.values())
+    assert model.batches == [2, 2, 2, 2, 2]
 
 
 class Wrong(CountingModel):
@@ -87,14 +114,14 @@ class Broken(CountingModel):
 
 def test_an_answer_to_a_position_not_asked_is_an_error() -> None:
     with pytest.raises(RunError, match="answered position 7 of a batch of 2"):
-        list(LocalExecutor(Wrong(), batch=2).answers(requests(2)))
+        list(LocalExecutor(Wrong(), BatchSizes(2)).answers(requests(2)))
 
 
 def test_a_position_answered_twice_is_an_error() -> None:
     with pytest.raises(RunError, match="which was not asked or was answered already"):
-        list(LocalExecutor(Stuttering(), batch=2).answers(requests(2)))
+        list(LocalExecutor(Stuttering(), BatchSizes(2)).answers(requests(2)))
 
 
 def test_an_error_of_the_whole_model_stops_the_run() -> None:
     with pytest.raises(DataError, match="the folder is gone"):
-        list(LocalExecutor(Broken(), batch=2).answers(requests(2)))
+        list(LocalExecutor(Broken(), BatchSizes(2)).answers(requests(2)))

@@ -20,6 +20,7 @@ from cm3leon.train.shards import Shards
 from cm3leon.transformer import Places, Transformer
 from cm3leon.vocab import trained_vocabulary
 
+
 def losses_of(stage: LanguageStage, step: int) -> Mapping[str, torch.Tensor]:
     return stage.losses(step, stage.batch(step))
 
