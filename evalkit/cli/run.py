@@ -170,9 +170,6 @@ def _budget(model: str, flags: RunFlags) -> dict[str, str]:
         raise UsageError(f"{flags_given} is for a model behind an API, and {spec.name} is none; leave it out")
     return given
 
-        model = build_model(self._text, workspace, self._options)
-        return LocalExecutor(model, batch_sizes(model, workspace))
-
 
 def _ray_executor(build: Callable[[Workspace], Model], workspace: Workspace, flags: RunFlags) -> RayExecutor:
     try:

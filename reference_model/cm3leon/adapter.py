@@ -39,7 +39,8 @@ LONGEST_WORDS: dict[Job, int] = {"captioning": 96, "vqa": 24}
 class Defaults:
     """What holds where a request says nothing."""
 
-    guidance: Mapping[Job, float]
+    guidance: Mapping[Job, float] = field(default_factory=dict)
+    """Guidance of each job against the stream without its text; 1, which is none, for jobs that are not here."""
     image_guidance: float = 1.5
     temperature: float = 1.0
     top_p: float = 0.95

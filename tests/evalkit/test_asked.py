@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.asked import ASKED, Head, asked_samples, begin, end, head_of, picture_files
+from evalkit.blobs import Blobs
 from evalkit.cache import Cache, gc
 from evalkit.errors import DataError
 from evalkit.images import encode_png, image_of, pixels, read_image
@@ -26,6 +27,11 @@ def asked(number: int, *parts: Image | Mask) -> Asked:
     request = Request("tiny@1", f"s{number}", "text-guided-editing", (*parts, Text("make it red")), number)
     sample = Sample(f"s{number}", request.parts, (picture(100 + number),), (("kind", "edit"),))
     return Asked(sample, request, request_key(IDENTITY, request))
+
+
+def files(cache: Cache) -> list[Path]:
+    assert isinstance(cache.blobs, Blobs)
+    return list(cache.blobs.files())
 
 
 def test_what_is_asked_is_read_back_without_answers(tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ def test_pictures_in_memory_are_stored_and_those_in_files_are_noted(tmp_path: Pa
     held, mask = picture(1), Mask(replace(picture(2), role="mask"))
     with Cache(tmp_path / "cache") as cache:
         begin(tmp_path / "run", HEAD, [asked(0, read_image(photo, "photo"), held, mask)], cache)
-        stored = {path.stem for path in cache.blobs.files()}
+        stored = {path.stem for path in files(cache)}
     assert stored == {held.digest, mask.image.digest, picture(100).digest}
     assert picture_files(tmp_path / "run") == {image_of(array).digest: photo}
 
@@ -58,10 +64,10 @@ def test_a_clean_up_keeps_the_pictures_that_answers_were_asked_about(tmp_path: P
         items: Sequence[Asked] = [asked(0, picture(0)), asked(1, picture(1))]
         begin(tmp_path / "run", HEAD, items, cache)
         cache.commit(IDENTITY, items[0].request, Generation((picture(50),)))
-        for path in cache.blobs.files():
+        for path in files(cache):
             aged(path)
         gc(cache)
-        assert {path.stem for path in cache.blobs.files()} == {picture(0).digest, picture(50).digest}
+        assert {path.stem for path in files(cache)} == {picture(0).digest, picture(50).digest}
 
 
 def test_a_damaged_note_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from evalkit.cache import Cache
 from evalkit.cli import main
 from evalkit.errors import RunError, UsageError, WeightsError
+from evalkit.executors.batches import BatchSizes
 from evalkit.executors.local import LocalExecutor
 from evalkit.isolation import IsolatedModel
 from evalkit.registry import build_model, build_task
@@ -38,7 +39,7 @@ def requests(count: int) -> list[Request]:
 
 
 def answers(model: IsolatedModel, count: int) -> list[Answer]:
-    found = dict(LocalExecutor(model, 4).answers(requests(count)))
+    found = dict(LocalExecutor(model, BatchSizes(4)).answers(requests(count)))
     return [found[position] for position in range(count)]
 
 

@@ -10,11 +10,12 @@ from threading import Thread
 
 import pytest
 
-from evalkit.asked import Asked, Head, begin
+from evalkit.asked import Head, begin
 from evalkit.cache import Cache
 from evalkit.cli.view import HOST, server
 from evalkit.errors import UsageError
 from evalkit.keys import request_key
+from evalkit.questions import Asked
 from evalkit.types import Box, Boxes, Generation, Part, Request, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_reports.live import Going, write_live_page, write_live_state

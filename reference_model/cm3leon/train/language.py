@@ -105,7 +105,7 @@ class LanguageStage:
         seen = (document[:, :, None] == document[:, None, :]) & (steps[:, None] >= steps)
         bias = torch.zeros(seen.shape, dtype=torch.bfloat16, device=ids.device).masked_fill(~seen, -torch.inf)
         stands = Places(*(part.long() for part in places))
-        hidden = functional_call(self._transformer, narrow, (ids.long(), stands, bias[:, None], asked))
+        hidden = functional_call(self._transformer, narrow, (ids, stands, bias[:, None], asked))
         losses = F.cross_entropy(hidden.float(), targets, reduction="none")
         code, plain = self._codes[targets], losses.detach()
         return (
@@ -148,7 +148,7 @@ def packed(examples: list[Example], table: PlaceTable, length: int) -> Batch:
 
 def _filled(rows: list[list[Example]], table: PlaceTable, length: int) -> Batch:
     shape = len(rows), length
-    ids, document = np.full(shape, table.pad, np.int32), np.full(shape, -1, np.int16)
+    ids, document = np.full(shape, table.pad, np.int64), np.full(shape, -1, np.int16)
     weights = np.zeros(shape, np.float32)
     places = [np.zeros(shape, np.int16) for _ in range(4)]
     for row, examples in enumerate(rows):
@@ -163,5 +163,5 @@ def _filled(rows: list[list[Example]], table: PlaceTable, length: int) -> Batch:
                 held[row, start:end] = part[0]
             start = end
     asked = np.flatnonzero(weights)
-    parts = ids, document, asked, ids.ravel()[asked + 1].astype(np.int64), weights.ravel()[asked], *places
+    parts = ids, document, asked, ids.ravel()[asked + 1], weights.ravel()[asked], *places
     return {name: torch.from_numpy(part) for name, part in zip(_PARTS, parts, strict=True)}

@@ -25,8 +25,8 @@ def neighbours(embedder: DualEmbedder, source: Source, shards: Shards, bank: int
     texts = torch.from_numpy(embedder.texts([shards.record(number).captions[0] for number in range(len(shards))]))
     size = min(bank, len(shards))
     documents = torch.from_numpy(_vectors(embedder, source, texts[:size].numpy())).to(device)
-    rows = [_nearest(part.to(device), documents, first * _ROWS) for first, part in enumerate(texts.split(_ROWS))]
-    return torch.cat(rows)
+    starts = range(0, len(texts), _ROWS)
+    return torch.cat([_nearest(texts[start : start + _ROWS].to(device), documents, start) for start in starts])
 
 
 def documents_of(embedder: DualEmbedder, source: Source, shards: Shards, bank: int) -> DocumentStore:

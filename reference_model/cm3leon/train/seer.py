@@ -8,7 +8,7 @@ Source: Esser et al. 2021, arXiv:2012.09841; Gafni et al. 2022, arXiv:2203.13131
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -53,8 +53,8 @@ class SeerStage:
     """Trains the network on records' pictures and the kinds of their pixels."""
 
     def __init__(self, seer: Seer, source: Source, batch: int = 32, device: str = "cpu") -> None:
-        self._seer = seer.to(device, memory_format=torch.channels_last)
-        self._run = torch.compile(self._seer)
+        self._seer = seer.to(device).to(memory_format=torch.channels_last)
+        self._run: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(self._seer)
         self._source, self._batch = source, batch
 
     @property

@@ -133,8 +133,12 @@ def _encoded(tokenizer: ImageTokenizer, pictures: Tensor, records: int) -> Codes
     """Return the codes `(records, 5, cells)` of the records' pictures."""
     # in 32 bits, as the finished model codes what it is shown
     device = tokenizer.quantize.embedding.weight.device
-    parts = [tokenizer.encode(in_range(part.to(device))).cpu() for part in pictures.split(_CODED)]
-    codes = torch.cat(parts).numpy().reshape(records, -1, tokenizer.config.grid**2)
+    parts = [pictures[first : first + _CODED].to(device) for first in range(0, len(pictures), _CODED)]
+    codes = (
+        torch.cat([tokenizer.encode(in_range(part)).cpu() for part in parts])
+        .numpy()
+        .reshape(records, -1, tokenizer.config.grid**2)
+    )
     whole = np.full((records, _PICTURES, codes.shape[2]), _NONE, np.uint16)
     whole[:, : codes.shape[1]] = codes
     return whole

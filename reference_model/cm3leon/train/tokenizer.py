@@ -89,14 +89,14 @@ class TokenizerStage:
         seer: Seer | None = None,
         device: str = "cpu",
     ) -> None:
-        self._module = TokenizerModule(tokenizer, recipe.classes).to(device, memory_format=torch.channels_last)
+        self._module = TokenizerModule(tokenizer, recipe.classes).to(device).to(memory_format=torch.channels_last)
         tokenizer.quantize.embedding.weight.requires_grad_(False)
         self._source, self._recipe = source, recipe
         self._seer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
         if seer is not None:
             self._seer = torch.compile(seer.to(device).eval().requires_grad_(False))
         self._latents = torch.compile(tokenizer.latents)
-        self._reconstruct = torch.compile(self._module)
+        self._reconstruct: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(self._module)
         self._seen: tuple[Tensor, Tensor] | None = None
 
     @property

@@ -43,10 +43,25 @@ def shards(tmp_path: Path) -> Shards:
 def test_records_are_read_as_they_were_written(shards: Shards) -> None:
     first, second = shards.record(0), shards.record(3)
     assert first.picture.tolist() == [0, 1, 2, 3] and first.edited is not None
+    assert first.edges is not None and first.segmentation is not None and second.depth is not None
     assert first.edges.tolist() == [4, 5, 6, 7] and first.segmentation.tolist() == [12, 13, 14, 15]
     assert first.edited.tolist() == [16, 17, 18, 19] and first.instruction == "Remove it."
     assert second.depth.tolist() == [28, 29, 30, 31] and second.edited is None
     assert first.boxes == (("star", (1, 2, 3, 4)),)
+
+
+def test_pictures_that_were_left_out_are_none_and_never_drawn(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    codes = np.full((2, 5, CELLS), 2**16 - 1, np.uint16)
+    codes[:, 0], codes[1] = 7, 9
+    np.save(tmp_path / "shard-0000.npy", codes)
+    (tmp_path / "shard-0000.jsonl").write_text(2 * (json.dumps(WORDS) + "\n"), encoding="utf-8")
+    shards = Shards(tmp_path)
+    bare = shards.record(0)
+    assert (bare.edges, bare.depth, bare.segmentation, bare.edited) == (None, None, None, None)
+    for kind in ("editing", "edges", "depth", "segmentation"):
+        mixture = Mixture(shards, vocabulary, {kind: 1.0})
+        drawn = [token for i in range(20) for token in mixture.example(i).ids if token in vocabulary.codes]
+        assert set(vocabulary.image_codes(drawn)) == {9}
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
