@@ -172,7 +172,7 @@ class _Choice:
     ) -> None:
         device = transformer.head.device
         self._streams, rows = batch.streams, len(batch.prompts)
-        self._ends = torch.tensor(list(ends), dtype=torch.long).to(device)
+        self._ends = tuple(ends)
         self._admissible = admissible.to(device)
         # (V, D): the other rows can never be chosen
         self._head = linear(transformer.head[self._admissible], rows * batch.streams)
@@ -194,7 +194,8 @@ class _Choice:
         noise = self._noise.index_select(1, self._step)[:, 0]
         ids = self._rows.ids(_scores(logits, self._weights, self._rows), noise)
         self._chosen.index_copy_(1, self._step, ids[:, None])
-        self._ended |= (ids[:, None] == self._ends).any(1)
+        for end in self._ends:
+            self._ended |= ids == end
         self.tokens.copy_(self._admissible[ids.clamp(max=len(self._admissible) - 1)])
         self._step += 1
 
