@@ -26,6 +26,10 @@ from cm3leon.tensor_files import CheckpointError
 Picture: TypeAlias = Image.Image | npt.NDArray[np.uint8]
 
 
+class AnotherModel(CheckpointError):
+    """A checkpoint of other sizes than those of the model that was asked for."""
+
+
 def load(
     folder: Path,
     published: Config | None = None,
@@ -47,7 +51,7 @@ def load(
 
     Raises:
         CheckpointError: a file is missing or damaged, a tensor is missing, unexpected, wrongly shaped or not finite, or
-            it is another model than `published`.
+            it is another model than `published` (AnotherModel).
     """
     found = layout(folder, vqgan)
     vocabulary = read_tokenizer(found.tokenizer)
@@ -74,7 +78,7 @@ def _as_published(found: Config, published: Config, path: Path) -> Config:
         if getattr(mine, field.name) != getattr(theirs, field.name)
     ]
     if other:
-        raise CheckpointError(f"{path} is not {published.name}: {'; '.join(other)}")
+        raise AnotherModel(f"{path} is not {published.name}: {'; '.join(other)}")
     return replace(published, transformer=found.transformer)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from cm3leon.adapter import CHAMELEON_DEFAULTS, JOBS, Cm3leon
-from cm3leon.chameleon import load
+from cm3leon.chameleon import AnotherModel, load
 from cm3leon.chameleon_files import layout
 from cm3leon.chameleon_prompts import DRAWING_JOBS
 from cm3leon.checkpoints import Checkpoint, CheckpointError, digest
@@ -51,14 +51,16 @@ def published_model(workspace: Workspace, name: str, options: Mapping[str, str])
     jobs, prompts = _jobs(name, options), prompts_of(options)
     any_shape = choice(options, "shape", ("published", "any"), "published") == "any"
     config = CONFIGS[name]
-    workspace.progress.say(f"{name}: {config.licence}")
     if not options.get("weights"):
         raise WeightsError(_how_to_get(config))
+    workspace.progress.say(f"{name}: {config.licence}")
     folder = Path(options["weights"]).expanduser()
     vqgan = Path(options["vqgan"]).expanduser() if options.get("vqgan") else None
     try:
         files = digest(layout(folder, vqgan).files)
         checkpoint = _loaded(folder, vqgan, None if any_shape else config, settings)
+    except AnotherModel as error:
+        raise WeightsError(f"{error}; -a shape=any takes it as it is") from error
     except CheckpointError as error:
         raise WeightsError(str(error)) from error
     if set(jobs) & set(DRAWING_JOBS) and checkpoint.image_tokenizer.decoder is None:
