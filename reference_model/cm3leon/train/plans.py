@@ -83,7 +83,7 @@ _CPU = replace(
     shards=4,
     whole_shards=1,
     pretrain=Schedule(500, 2e-3, 50),
-    finetune=Schedule(3_000, 2e-3, 50, floor=0.01),
+    finetune=Schedule(3_000, 7e-4, 30, floor=0.01),
     language=LanguageRecipe(documents=48, muon_rate=6.0),
     retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
