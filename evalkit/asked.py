@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import get_ident
 
 from evalkit.blobs import BlobStore
 from evalkit.cache import Cache
@@ -64,7 +65,7 @@ def begin(folder: Path, head: Head, asked: Sequence[Asked], cache: Cache) -> Non
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{ASKED}.{os.getpid()}"
+        beside = folder / f".{ASKED}.{os.getpid()}-{get_ident()}"  # threads may share a folder too
         with beside.open("w", encoding="utf-8") as file:
             file.write(json.dumps(asdict(head)) + "\n")
             file.writelines(json.dumps(sample_json(question_record(item))) + "\n" for item in asked)

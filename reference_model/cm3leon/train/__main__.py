@@ -15,9 +15,10 @@ from cm3leon.config import Config
 from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.places import place_table
+from cm3leon.train.curves import draw
 from cm3leon.train.dual_encoder import DualEncoderStage
 from cm3leon.train.language import LanguageStage
-from cm3leon.train.loop import Pace, Schedule, Stage, train, trained_weights
+from cm3leon.train.loop import LOG, Pace, Schedule, Stage, train, trained_weights
 from cm3leon.train.mixture import Mixture
 from cm3leon.train.neighbours import documents_of, kept, neighbours
 from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
@@ -106,6 +107,12 @@ class Workshop:
         documents = documents_of(embedder, source(self.plan.source), shards, self.plan.bank)
         write(self.folder / "model", checkpoint, encoder, documents)
 
+    def curves(self) -> None:
+        """Draw the losses of every stage that has a log, into `curves.svg`."""
+        draw(
+            [path.parent for stage in STAGES for path in self.folder.glob(f"{stage}/{LOG}")], self.folder / "curves.svg"
+        )
+
     def vocabulary(self) -> Vocabulary:
         """Return the folder's vocabulary, learnt first where it has none."""
         path = self.folder / "tokenizer.json"
@@ -152,7 +159,7 @@ class Workshop:
         train(stage, schedule, self.folder / name, pace=self.pace, stop_at=self.stop_at)
 
 
-STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export")
+STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export", "curves")
 
 
 def main() -> None:

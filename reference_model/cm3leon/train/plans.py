@@ -63,13 +63,13 @@ class Plan:
 _GPU = Plan(
     seer=Schedule(1_200, 2e-3, 50),
     seer_batch=128,
-    tokenizer=Schedule(6_000, 1.5e-3, 200),
+    tokenizer=Schedule(5_409, 1.5e-3, 200),
     tokenizer_recipe=TokenizerRecipe(batch=256, perceptual=0.3),
     encoder=Schedule(1_500, 2e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=1024),
     shards=60,
-    pretrain=Schedule(1_000, 2e-3, 100),
-    finetune=Schedule(3_000, 2e-3, 50, floor=0.01),
+    pretrain=Schedule(900, 2e-3, 100),
+    finetune=Schedule(4_500, 2e-3, 50, floor=0.01),
     language=LanguageRecipe(documents=768, row=448, muon_rate=6.0),
 )
 _CPU = replace(
@@ -83,7 +83,7 @@ _CPU = replace(
     shards=4,
     whole_shards=1,
     pretrain=Schedule(500, 2e-3, 50),
-    finetune=Schedule(3_000, 2e-3, 50, floor=0.01),
+    finetune=Schedule(3_000, 7e-4, 30, floor=0.01),
     language=LanguageRecipe(documents=48, muon_rate=6.0),
     retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),

@@ -25,7 +25,7 @@ SHARD = 5_000
 QUESTIONS = 8
 _BATCH = 250
 _CODED = 64
-"""Pictures that are coded at a time: with more, a CPU spends its time on fetching memory, five times as long."""
+"""Pictures that are coded at a time: on a CPU 640 took 1.3 to 1.8 times as long each."""
 _PICTURES = 5
 _NONE = 2**16 - 1
 """Stands for every code of a picture that was left out."""
