@@ -57,8 +57,8 @@ def published_model(workspace: Workspace, name: str, options: Mapping[str, str])
     folder = Path(options["weights"]).expanduser()
     vqgan = Path(options["vqgan"]).expanduser() if options.get("vqgan") else None
     try:
-        files = digest(layout(folder, vqgan).files)
         checkpoint = _loaded(folder, vqgan, None if any_shape else config, settings)
+        files = digest(layout(folder, vqgan).files)
     except AnotherModel as error:
         raise WeightsError(f"{error}; -a shape=any takes it as it is") from error
     except CheckpointError as error:
