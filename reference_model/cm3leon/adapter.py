@@ -21,6 +21,7 @@ from cm3leon.places import place_table
 from cm3leon.prompts import Ids, Layout, Reader, caption_of
 from cm3leon.quantisation import precision_of
 from cm3leon.retrieval import DocumentStore, Embedder
+from evalkit.errors import RunError
 from evalkit.images import Pixels, image_of
 from evalkit.models.knobs import Unanswerable, require_known
 from evalkit.models.prompts import Prompts, prompts_of
@@ -132,7 +133,21 @@ class Cm3leon:
         return frozenset(self.jobs)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
-        """Yield each request's position and answer; a `Failure` where a request cannot be read."""
+        """Yield each request's position and answer; a `Failure` where a request cannot be read.
+
+        Raises:
+            RunError: a GPU has too little memory, which fewer requests would not change: a batch has `rows` rows.
+        """
+        try:
+            yield from self._answers(requests)
+        except torch.OutOfMemoryError as error:
+            fewer = f"-a rows={max(1, self.rows // 4)} or " if self.rows > 1 else ""
+            raise RunError(
+                f"{self.name} does not fit on this GPU with {self.rows} answers at once; "
+                f"{fewer}-a precision=int8 takes less memory"
+            ) from error
+
+    def _answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         drawn: list[_Wish] = []
         said: dict[int, list[_Wish]] = {}
         for position, request in enumerate(requests):

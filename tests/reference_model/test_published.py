@@ -21,7 +21,7 @@ from cm3leon.checkpoints import Checkpoint
 from cm3leon.decoding import Sampling
 from cm3leon.entry import cm3leon_model
 from evalkit.cli import main
-from evalkit.errors import UsageError, WeightsError
+from evalkit.errors import RunError, UsageError, WeightsError
 from evalkit.images import Pixels, image_of, pixels
 from evalkit.models.prompts import CAPTION_PROMPT
 from evalkit.progress import Bar, Silent
@@ -179,6 +179,7 @@ def test_every_code_that_is_drawn_is_a_picture_code(anole: Cm3leon, seed: int) -
     assert len(codes) == CELLS and min(codes) >= 0 and max(codes) < CODES and len(set(codes)) > CODES / 2
 
 
+@pytest.mark.slow
 def test_no_answer_depends_on_its_company(folder: Path) -> None:
     anole = built(folder, "anole-7b", vqgan=str(folder / "vqgan"), rows="3")
     jobs: tuple[Job, ...] = ("captioning", "vqa", "text-to-image", "text-guided-editing")
@@ -194,12 +195,15 @@ def test_no_answer_depends_on_its_company(folder: Path) -> None:
 class Elsewhere(nn.Module):
     """An image tokenizer on a device that holds no numbers: what it is given must be there too."""
 
-    def __init__(self, real: Any) -> None:
+    def __init__(self, full: bool = False) -> None:
         super().__init__()
-        self.quantize = nn.ModuleDict({"embedding": nn.Embedding(1, 1, device="meta")})
-        self.real = real
+        self.quantize = nn.Module()
+        self.quantize.embedding = nn.Embedding(1, 1, device="meta")
+        self._full = full
 
     def encode(self, x: Tensor) -> Tensor:
+        if self._full:
+            raise torch.OutOfMemoryError("CUDA out of memory")
         assert x.device.type == "meta"
         return torch.zeros(1, CELLS, dtype=torch.long)
 
@@ -208,11 +212,18 @@ class Elsewhere(nn.Module):
         return torch.zeros(1, 3, 32, 32)
 
 
+def with_tokenizer(held: Checkpoint, tokenizer: Any) -> Checkpoint:
+    return Checkpoint(held.config, held.vocabulary, tokenizer, held.transformer)
+
+
+def test_a_gpu_that_is_too_small_is_an_error_that_says_what_takes_less(anole: Cm3leon) -> None:
+    small = replace(anole, checkpoint=with_tokenizer(anole.checkpoint, Elsewhere(full=True)))
+    with pytest.raises(RunError, match="16 answers at once; -a rows=4 or -a precision=int8"):
+        list(small.generate([asked("vqa")]))
+
+
 def test_pictures_are_coded_where_the_checkpoint_is(anole: Cm3leon) -> None:
-    tokenizer: Any = Elsewhere(None)
-    tokenizer.quantize.embedding = tokenizer.quantize["embedding"]
-    held = anole.checkpoint
-    moved = replace(anole, checkpoint=Checkpoint(held.config, held.vocabulary, tokenizer, held.transformer))
+    moved = replace(anole, checkpoint=with_tokenizer(anole.checkpoint, Elsewhere()))
     assert moved._coded(drawn(0)) == [0] * CELLS
     assert moved._decoded([0] * CELLS).shape == (32, 32, 3)
 
