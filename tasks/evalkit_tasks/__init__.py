@@ -8,6 +8,7 @@ from __future__ import annotations
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.word_specs import CAPTION_TASKS, QUESTION_TASKS
 
 TASKS: tuple[TaskSpec, ...] = (
     TaskSpec(
@@ -35,6 +36,8 @@ TASKS: tuple[TaskSpec, ...] = (
         citation="Heusel 2017, arXiv:1706.08500; Lin 2014, arXiv:1405.0312; Saharia 2022, arXiv:2205.11487",
         licence="annotations CC BY 4.0; photos under their Flickr terms",
     ),
+    *CAPTION_TASKS,
+    *QUESTION_TASKS,
     *BLOCKSWORLD_TASKS,
 )
 

@@ -40,7 +40,8 @@ from evalkit.keys import digest
 from evalkit.types import Answer, Failure, Generation, Image, Job, Json, JsonScalar, Request, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.blocksworld.training import training_items
-from evalkit_tasks.coco import CaptionSet, holds_part_of, official_set, photos_place, splits_in
+from evalkit_tasks.coco import CaptionSet, holds_part_of, official_set, splits_in
+from evalkit_tasks.official_files import photos_place
 from evalkit_tasks.sources import coco_directory
 
 CODE = 1

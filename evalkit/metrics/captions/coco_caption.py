@@ -22,7 +22,7 @@ from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTo
 from evalkit.metrics.captions.references import Doubles, Hypotheses, References, references
 from evalkit.metrics.captions.rouge import BETA, rouge_l
 from evalkit.protocols import Protocol, protocol
-from evalkit.types import Estimate, Interval, JsonScalar, Text
+from evalkit.types import Estimate, Interval, JsonScalar, Text, Unavailable
 
 CAPTION_METRIC_VERSION = 1
 """Raised whenever any of the numbers changes."""
@@ -41,6 +41,7 @@ class Captioned:
     cluster: str
     hypothesis: str
     references: tuple[str, ...]
+    strata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -55,23 +56,28 @@ class CaptionMetric:
 
     estimator: Literal["mean", "corpus", "distribution"] = "corpus"
 
-    def __init__(self, fields: Fields, estimates: Collection[str] = ESTIMATES) -> None:
+    def __init__(self, fields: Fields, estimates: Collection[str] | None = None, by: Sequence[str] = ()) -> None:
         """Score captions; `fields` are the task's own choices, which go into every protocol.
+
+        `by` names the strata within each of whose values CIDEr-D is taken as well, from that part's own references:
+        `--metrics` knows it as `cider_by_STRATUM`, its estimates read `cider[STRATUM=value]`.
 
         Raises:
             UsageError: `estimates` holds an unknown name.
         """
-        for wanted in estimates:
-            if wanted not in ESTIMATES:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, ESTIMATES)}")
+        self._by = {f"cider_by_{stratum}": stratum for stratum in by}
+        known = (*ESTIMATES, *self._by)
+        for wanted in estimates or ():
+            if wanted not in known:
+                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._fields = dict(fields)
-        self._estimates = frozenset(estimates)
+        self._names = tuple(name for name in known if estimates is None or name in estimates)
         self._tokens = CaptionTokeniser()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes, in the order that they are shown in."""
-        return tuple(name for name in ESTIMATES if name in self._estimates)
+        return self._names
 
     def only(self, names: Collection[str]) -> CaptionMetric:
         """Return this metric making only the estimates of these names.
@@ -79,7 +85,7 @@ class CaptionMetric:
         Raises:
             UsageError: `names` holds an unknown name.
         """
-        return CaptionMetric(self._fields, names)
+        return CaptionMetric(self._fields, names, tuple(self._by.values()))
 
     def prepare(self) -> None:
         """Do nothing: all that scoring needs comes with the samples."""
@@ -113,7 +119,7 @@ class CaptionMetric:
         if not people:
             raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
         tokenised = tuple(self._tokens(text) for text in people)
-        return Captioned(sample.id, sample.cluster or sample.id, self._tokens(answers[0]), tokenised)
+        return Captioned(sample.id, sample.cluster or sample.id, self._tokens(answers[0]), tokenised, sample.strata)
 
     def merge(self, left: CaptionState, right: CaptionState) -> CaptionState:
         """Return the state of both sides' samples."""
@@ -132,7 +138,22 @@ class CaptionMetric:
         if twice:
             raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
         ordered = sorted(state.captioned, key=lambda one: one.id)
-        return _Findings(ordered, self._fields, self.names).result()
+        whole = _Findings(ordered, self._fields, [name for name in self.names if name not in self._by]).result()
+        parts = [self._part(ordered, stratum) for name, stratum in self._by.items() if name in self.names]
+        estimates = {name: one for found in (whole, *parts) for name, one in found.estimates.items()}
+        protocols = tuple(one for found in (whole, *parts) for one in found.protocols)
+        return MetricResult(estimates, protocols, whole.per_sample, {})
+
+    def _part(self, captioned: Sequence[Captioned], stratum: str) -> MetricResult:
+        """Return CIDEr-D within each value of `stratum`."""
+        estimates: dict[str, Estimate | Unavailable] = {}
+        protocols: list[Protocol] = []
+        for value in sorted({held for one in captioned for name, held in one.strata if name == stratum}):
+            within = [one for one in captioned if (stratum, value) in one.strata]
+            found = _Findings(within, {**self._fields, "part": f"{stratum}={value}"}, ["cider"]).result()
+            estimates[f"cider[{stratum}={value}]"] = found.estimates["cider"]
+            protocols += found.protocols
+        return MetricResult(estimates, tuple(protocols), {}, {})
 
 
 @dataclass

@@ -1,0 +1,74 @@
+"""What the captioning benchmarks share: a captioned set, a prompt, and the scores of captions.
+
+Metrics that look at pictures (CLIPScore, RefCLIPScore) join in `caption_metrics`: a `Scored` holds the picture as the
+first of the sample's parts, the people's captions as its references, and the model's caption as the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.errors import DataError
+from evalkit.interfaces import AnyMetric, DataCard
+from evalkit.metrics.captions.coco_caption import CaptionMetric
+from evalkit.types import Job, JsonScalar, Request, Sample, Text
+from evalkit.workspace import Workspace
+from evalkit_tasks.coco import CaptionSet, Photo
+from evalkit_tasks.prompts import Prompt
+from evalkit_tasks.shown import ShownSamples, named_picture
+
+PROTOCOL = "coco-caption"
+CAPTION_METRICS = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l")
+"""What every captioning benchmark offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionTask:
+    """A captioning benchmark: each captioned picture of a set is shown once."""
+
+    workspace: Workspace
+    name: str
+    """Versioned name."""
+    captions: CaptionSet
+    prompt: Prompt
+    by: tuple[str, ...] = ()
+    """Strata that CIDEr-D is taken within as well."""
+
+    @property
+    def job(self) -> Job:
+        """What its requests ask for."""
+        return "captioning"
+
+    @property
+    def data(self) -> DataCard:
+        """The captioned set."""
+        return DataCard(self.captions.name, self.captions.digest, self.captions.licence, self.captions.stamps)
+
+    def samples(self) -> Sequence[Sample]:
+        """Return one sample a captioned picture, named by its image id, in the order of the caption file."""
+        asked = [photo for photo in self.captions.photos if photo.captions]
+        if not asked:
+            raise DataError(f"{self.captions.name} has no captions to compare with; choose another split with -t split=")
+        pictures = [named_picture(f"image {photo.id}", photo.picture) for photo in asked]
+        return ShownSamples(self.workspace, [_sample(photo) for photo in asked], pictures)
+
+    def request(self, sample: Sample, seed: int) -> Request:
+        """Return the picture with the words of the prompt."""
+        words = (Text(self.prompt.text),) if self.prompt.text else ()
+        return Request(task=self.name, sample_id=sample.id, job=self.job, parts=(*sample.parts, *words), seed=seed)
+
+    def metrics(self) -> Sequence[AnyMetric]:
+        """Return the scores of captions."""
+        fields = {"data": self.captions.name, "prompt": self.prompt.field}
+        return caption_metrics(fields, self.by)
+
+
+def caption_metrics(fields: Mapping[str, JsonScalar], by: Sequence[str] = ()) -> tuple[AnyMetric, ...]:
+    """Return the metrics of every captioning benchmark; `fields` go into their protocols."""
+    return (CaptionMetric(fields, by=by),)
+
+
+def _sample(photo: Photo) -> Sample:
+    people = tuple(Text(caption.text) for caption in photo.captions)
+    return Sample(str(photo.id), (), people, photo.strata, str(photo.id))
