@@ -193,7 +193,8 @@ def run(task: Task, model: Model, cache: Cache, settings: RunSettings, output: P
         results = _finish(scoring, in_order)
     finished = _assemble(task, model, cache, settings, in_order, results, started)
     folder = output / folder_name(task, model, settings)
-    write_run(folder, finished, _records(in_order, results))
+    files = _joined([result.files for result in results])
+    write_run(folder, finished, _records(in_order, results), files)
     return finished, folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,5 +85,4 @@ def described(factory: str) -> str:
     spec = find_spec(factory.partition(":")[0])
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return ""
-    found = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
-    return inspect.cleandoc(found or "")
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""

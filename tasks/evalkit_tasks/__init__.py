@@ -76,4 +76,12 @@ DATA: tuple[DataSpec, ...] = (
         licence="Apache-2.0",
         size="nothing: it is part of evalkit",
     ),
+    DataSpec(
+        name="easy-vqa",
+        summary="easy-VQA: 48,248 questions about 5,000 drawn shapes, in a wheel that is read in place",
+        factory="evalkit_tasks.easy_vqa:fetch_easy_vqa",
+        locate="evalkit_tasks.easy_vqa:locate_easy_vqa",
+        licence="MIT",
+        size="3 MB",
+    ),
 )

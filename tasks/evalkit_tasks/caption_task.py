@@ -6,10 +6,11 @@ first of the sample's parts, the people's captions as its references, and the mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, UsageError, nearest
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.metrics.captions.coco_caption import CaptionMetric
 from evalkit.types import Job, JsonScalar, Request, Sample, Text
@@ -49,7 +50,9 @@ class CaptionTask:
         """Return one sample a captioned picture, named by its image id, in the order of the caption file."""
         asked = [photo for photo in self.captions.photos if photo.captions]
         if not asked:
-            raise DataError(f"{self.captions.name} has no captions to compare with; choose another split with -t split=")
+            raise DataError(
+                f"{self.captions.name} has no captions to compare with; choose another split with -t split="
+            )
         pictures = [named_picture(f"image {photo.id}", photo.picture) for photo in asked]
         return ShownSamples(self.workspace, [_sample(photo) for photo in asked], pictures)
 
@@ -62,6 +65,29 @@ class CaptionTask:
         """Return the scores of captions."""
         fields = {"data": self.captions.name, "prompt": self.prompt.field}
         return caption_metrics(fields, self.by)
+
+
+def captioned(
+    workspace: Workspace, options: Mapping[str, str], name: str, official: Callable[[Path, str], CaptionSet]
+) -> tuple[Workspace, CaptionSet]:
+    """Return the captioned set that is asked for, and the workspace with what was chosen.
+
+    `official(directory, split)` reads the benchmark's own files, from `--data-dir` or the datasets' folder `name`.
+
+    Raises:
+        UsageError: no such data.
+        DataError: the data are missing or malformed.
+    """
+    asked = workspace.data or name
+    if asked.startswith("hf:"):
+        from evalkit_tasks.hub import hub_set
+
+        return replace(workspace, data=asked, data_dir=None), hub_set(workspace, asked[3:], options)
+    if asked != name:
+        raise UsageError(f"no data named {asked!r} for this task{nearest(asked, (name, 'hf:REPO@REVISION'))}")
+    directory = workspace.data_dir or workspace.datasets / name
+    found = official(directory, options.get("split", ""))
+    return replace(workspace, data=name, data_dir=directory), found
 
 
 def caption_metrics(fields: Mapping[str, JsonScalar], by: Sequence[str] = ()) -> tuple[AnyMetric, ...]:

@@ -21,9 +21,9 @@ Protocol `coco-caption`: what pycocoevalcap 1.2 (tylin/coco-caption) computes. C
     data                        which split; a part of it is stamped
     prompt                      what the model was told
     tokeniser                   Stanford's PTBTokenizer 3.4.1, lower case, less coco-caption's punctuation
-    variant                     "CIDEr" of coco-caption is CIDEr-D: clipped counts, a length penalty of sigma 6, times 10
-    document_frequency          of the references of the photos that are scored, by digest: CIDEr of a subset is another
-                                number, of one photo it is 0
+    variant                     "CIDEr" of coco-caption is CIDEr-D: clipped counts, a length penalty of sigma 6, x 10
+    document_frequency          of the references of the photos that are scored, by digest: CIDEr of a subset is
+                                another number, of one photo it is 0
     reference_length            BLEU takes the closest reference's; corpus BLEU, not a mean of sentences
     n_images                    how many photos were scored
 
