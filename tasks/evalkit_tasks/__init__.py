@@ -44,9 +44,9 @@ TASKS: tuple[TaskSpec, ...] = (
 MODELS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="retrieval",
-        summary="the picture of the nearest training caption by TF-IDF: the field's classic baseline",
+        summary="looks up training data: the nearest caption's picture, the nearest picture's caption, a common answer",
         factory="evalkit_tasks.retrieval:retrieval",
-        jobs=("text-to-image",),
+        jobs=("text-to-image", "captioning", "vqa"),
         options=(
             Option("corpus", "", "folder of the training captions and pictures; the default is the task's own data"),
             Option("split", "", "training split: train2014 or train2017; the default is train2014 where it is found"),

@@ -2,7 +2,7 @@
 
 One item of test: question 0, about picture 0, `easy_vqa/data/test/images/0.png`,
 
-    what is the shape in the image?        triangle
+    what is the red shape?        triangle
 
 A third party's drawn set that runs anywhere: 9,673 test questions about 1,000 pictures (and 38,575 about 4,000 in
 train), 13 answers. The model is shown the picture and the question, a line end, and `Answer the question using a single

@@ -2,8 +2,8 @@
 
 One item of test has this form in dataset_flickr30k.json:
 
-    {"imgid": 67, "filename": "1007129816.jpg", "split": "test", "sentences": [{"raw": "The man with pierced ears is
-     wearing glasses and an orange hat.", "sentid": 335, ...}, ...], ...}
+    {"filename": "1007129816.jpg", "split": "test", "imgid": ..., "sentences": [{"sentid": ...,
+     "raw": "The man with pierced ears is wearing glasses and an orange hat."}, ...], ...}
 
 The model is shown the photo with the words `Provide a one-sentence caption for the provided image.` (`-t prompt=`).
 
@@ -68,11 +68,16 @@ def flickr30k_caption(workspace: Workspace, protocol: str | None, options: Mappi
         DataError: the data are missing or malformed.
     """
     prompt = chosen_prompt(options, CAPTION_PROMPTS)
-    here, captions = captioned(workspace, options, "flickr30k", _official)
+    here, captions = captioned(workspace, options, "flickr30k", flickr30k_set)
     return CaptionTask(here, NAME, captions, prompt)
 
 
-def _official(directory: Path, split: str) -> CaptionSet:
+def flickr30k_set(directory: Path, split: str) -> CaptionSet:
+    """Return one of Karpathy's splits, test for an empty name, its photos found in `directory`.
+
+    Raises:
+        DataError: the captions or photos are missing or malformed, or there is no such split.
+    """
     split = split or "test"
     document = required_document(directory, "dataset_flickr30k.json", "caption_datasets.zip", _GET)
     file = parsed(TypeAdapter(_Images), document.content, document.where, "Karpathy's dataset_flickr30k.json")

@@ -1,8 +1,10 @@
 """nocaps, captions of photos with objects that COCO's captions lack (`nocaps@1`, captioning).
 
-One item of val: photo 0013ea2087020901.jpg (id 0), with ten references, the first of which begins
+One item of val: photo 0013ea2087020901.jpg (id 0), with ten references, among them
 
-    A baby is ...
+    A baby is standing in front of a house.
+    A little girl in a white jacket and sandals.
+    A young child stands in front of a house.
 
 The model is shown the photo with the words `Provide a one-sentence caption for the provided image.` (`-t prompt=`).
 

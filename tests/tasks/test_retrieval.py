@@ -57,7 +57,7 @@ def test_a_training_caption_finds_its_own_picture(tmp_path: Path, zipped: bool) 
 def test_the_nearest_caption_is_that_of_the_largest_cosine(tmp_path: Path) -> None:
     # an independent TF-IDF: raw counts times ln((1 + n) / (1 + df)) + 1, vectors of unit length
     model = trained(tmp_path)
-    texts = model.corpus.captions
+    texts = model.library.corpus.captions
 
     def words(text: str) -> list[str]:
         return re.findall(r"\b\w\w+\b", text.lower())
@@ -71,7 +71,7 @@ def test_the_nearest_caption_is_that_of_the_largest_cosine(tmp_path: Path) -> No
         return {word: x / norm for word, x in raw.items()}
 
     prompts = ["the blue cat", "dogs on a mat", "green boat lake", "running running dogs"]
-    for prompt, found in zip(prompts, model.nearest(prompts), strict=True):
+    for prompt, found in zip(prompts, model.library.nearest(prompts), strict=True):
         q = vector(prompt)
         cosines = [sum(q.get(word, 0.0) * x for word, x in vector(text).items()) for text in texts]
         assert cosines[found] == pytest.approx(max(cosines), abs=1e-12)
@@ -82,7 +82,7 @@ def test_a_rare_word_outweighs_a_common_one_that_stands_twice(tmp_path: Path) ->
     captions = {i: ((i, "cat"),) for i in range(1, 11)} | {11: ((11, "zebra"),)}
     directory = write_split(tmp_path / "coco", "train2017", captions)
     model = retrieval(Workspace(cache=tmp_path, data="coco", data_dir=directory), "", {})
-    assert model.nearest(["cat cat zebra", "cat cat cat zebra"]) == [10, 0]
+    assert model.library.nearest(["cat cat zebra", "cat cat cat zebra"]) == [10, 0]
 
 
 def test_of_equal_captions_the_lowest_id_wins(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_another_folder_may_hold_the_corpus(tmp_path: Path) -> None:
     directory = write_split(tmp_path / "elsewhere", "train2014")
     workspace = Workspace(cache=tmp_path, data="blocksworld")
     model = retrieval(workspace, "", {"corpus": str(directory)})
-    assert model.corpus.name == "coco train2014"
+    assert model.library.corpus.name == "coco train2014"
 
 
 def test_no_training_captions_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -184,19 +184,19 @@ def test_the_photos_of_val2014_are_never_in_the_corpus_unasked(tmp_path: Path) -
 def test_blocksworld_is_answered_from_training_scenes(tmp_path: Path) -> None:
     workspace = Workspace(cache=tmp_path, data="blocksworld")
     model = retrieval(workspace, "", {"size": "30"})
-    assert len(model.corpus.pictures) == 30
+    assert len(model.library.corpus.pictures) == 30
     assert model.identity == retrieval(workspace, "", {"size": "30"}).identity
-    found = answer(model, asked(model.corpus.captions[-1]))
-    assert found == model.corpus.pictures[model.corpus.positions[-1]]
+    found = answer(model, asked(model.library.corpus.captions[-1]))
+    assert found == model.library.corpus.pictures[model.library.corpus.positions[-1]]
     assert retrieval(workspace, "", {"size": "31"}).identity != model.identity
 
 
 def test_real_captions_find_real_training_photos(shared_data: Path, tmp_path: Path) -> None:
     mini = shared_data / "coco-mini"
     model = retrieval(Workspace(cache=tmp_path, data="coco", data_dir=mini), "", {})
-    assert (len(model.corpus.pictures), len(model.corpus.captions)) == (80, 400)
+    assert (len(model.library.corpus.pictures), len(model.library.corpus.captions)) == (80, 400)
     prompts = ["A man is in a kitchen making pizzas.", "a giraffe eats leaves"]
-    first = [model.corpus.captions[i] for i in model.nearest(prompts)]
+    first = [model.library.corpus.captions[i] for i in model.library.nearest(prompts)]
     assert "kitchen" in first[0] or "pizza" in first[0]
     shutil.copytree(mini / "train2017", tmp_path / "train2017")
     shutil.copy(mini / "annotations" / "captions_train2017.json", tmp_path)
