@@ -95,7 +95,8 @@ def answer_prior(name: str, told: Iterable[Trained]) -> AnswerPrior:
         counts.setdefault(one.type or _first_words(one.question), Counter())[one.answer] += 1
     overall = sum(counts.values(), Counter[str]())
     by_type = {kind: _commonest(answers) for kind, answers in sorted(counts.items())}
-    document: list[Json] = [sorted(types), dict(by_type), _commonest(overall)]
+    kinds: list[Json] = [*sorted(types)]
+    document: list[Json] = [kinds, dict(by_type), _commonest(overall)]
     return AnswerPrior(name, types, by_type, _commonest(overall), digest(document))
 
 

@@ -145,7 +145,7 @@ def test_a_smaller_corpus_is_another_model(tmp_path: Path) -> None:
     directory = write_split(tmp_path / "coco", "train2017")
     workspace = Workspace(cache=tmp_path, data="coco", data_dir=directory)
     whole, part = retrieval(workspace, "", {}), retrieval(workspace, "", {"size": "2"})
-    assert len(part.corpus.pictures) == 2
+    assert len(part.library.corpus.pictures) == 2
     assert part.identity != whole.identity
     with pytest.raises(UsageError, match="size=none"):
         retrieval(workspace, "", {"size": "none"})
@@ -176,9 +176,9 @@ def test_the_photos_of_val2014_are_never_in_the_corpus_unasked(tmp_path: Path) -
             retrieval(workspace, "", {})
         # the photos count, not their captions: Karpathy's splits bring their own
         (tmp_path / "annotations" / "captions_val2014.json").unlink(missing_ok=True)
-    assert retrieval(workspace, "", {"split": "train2017"}).corpus.name == "coco train2017"
+    assert retrieval(workspace, "", {"split": "train2017"}).library.corpus.name == "coco train2017"
     write_split(tmp_path, "train2014")
-    assert retrieval(workspace, "", {}).corpus.name == "coco train2014"
+    assert retrieval(workspace, "", {}).library.corpus.name == "coco train2014"
 
 
 def test_blocksworld_is_answered_from_training_scenes(tmp_path: Path) -> None:
