@@ -76,7 +76,9 @@ def vqa_questions(
     require_split(questions.data_subtype, subtype, asked.where)
     annotations = {} if told is None else _annotations(told, subtype, answer_field)
     found = []
+    seen: set[int] = set()
     for question in questions.questions:
+        require_new(question.question_id, seen, f"{asked.where}: question id")
         answers, strata = annotations.pop(question.question_id, ((), ())) if told else ((), ())
         if told and not answers:
             raise DataError(f"{told.where} has no annotation of question {question.question_id} of {asked.where}")
