@@ -13,15 +13,12 @@ from pathlib import Path
 from evalkit.errors import DataError, UsageError, nearest
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.metrics.captions.coco_caption import CaptionMetric
+from evalkit.metrics.captions.jars import JarMetric, Meteor, Spice
 from evalkit.types import Job, JsonScalar, Request, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.coco import CaptionSet, Photo
 from evalkit_tasks.prompts import Prompt
 from evalkit_tasks.shown import ShownSamples, named_picture
-
-PROTOCOL = "coco-caption"
-CAPTION_METRICS = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l")
-"""What every captioning benchmark offers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ def captioned(
 
 def caption_metrics(fields: Mapping[str, JsonScalar], by: Sequence[str] = ()) -> tuple[AnyMetric, ...]:
     """Return the metrics of every captioning benchmark; `fields` go into their protocols."""
-    return (CaptionMetric(fields, by=by),)
+    return (CaptionMetric(fields, by=by), JarMetric(Meteor(), fields), JarMetric(Spice(), fields))
 
 
 def _sample(photo: Photo) -> Sample:

@@ -27,7 +27,8 @@ Protocol `coco-caption`: what pycocoevalcap 1.2 (tylin/coco-caption) computes. C
     reference_length            BLEU takes the closest reference's; corpus BLEU, not a mean of sentences
     n_images                    how many photos were scored
 
-METEOR is the last line of its jar: the corpus score of pooled statistics, not a mean. METEOR and SPICE need Java.
+METEOR is the last line of its jar: the corpus score of pooled statistics, not a mean. METEOR and SPICE need Java, and
+SPICE 384.5 MB of models: where they are missing the other scores are made, unless `--metrics` asks for them.
 
 Anchors, fine-tuned on COCO, Karpathy test: Oscar-base BLEU-4 40.5, CIDEr 137.6, Oscar-large 41.7 and 140.0
 (arXiv:2004.06165). Zero-shot CIDEr: Flamingo-9B 79.4, CM3Leon-7B 61.6 (arXiv:2309.02591). Published tables show these

@@ -43,9 +43,11 @@ class Saying:
             yield position, Generation((Text(self.said[request.sample_id]),))
 
 
-def measured(task: Task, said: Mapping[str, str], where: Path) -> tuple[Run, Path]:
+def measured(
+    task: Task, said: Mapping[str, str], where: Path, metrics: tuple[str, ...] | None = None
+) -> tuple[Run, Path]:
     with Cache(where / "cache") as cache:
-        return run(task, Saying(said), cache, RunSettings(), where / "runs")
+        return run(task, Saying(said), cache, RunSettings(metrics=metrics), where / "runs")
 
 
 def value(found: Run, name: str) -> float:

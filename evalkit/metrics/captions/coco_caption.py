@@ -51,6 +51,38 @@ class CaptionState:
     captioned: list[Captioned] = field(default_factory=list)
 
 
+def captioned(scored: Scored, tokens: CaptionTokeniser) -> Captioned:
+    """Return an answered sample's caption and references, tokenised.
+
+    Raises:
+        RunError: the answer is not one text.
+        DataError: the sample has no caption to compare with.
+    """
+    sample = scored.sample
+    answers = [part.text for part in scored.generation.parts if isinstance(part, Text)]
+    if len(answers) != 1:
+        raise RunError(
+            f"the answer to sample {sample.id!r} holds {len(answers)} texts and a caption is one; mend the model"
+        )
+    people = [part.text for part in sample.references if isinstance(part, Text)]
+    if not people:
+        raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
+    references = tuple(tokens(text) for text in people)
+    return Captioned(sample.id, sample.cluster or sample.id, tokens(answers[0]), references, sample.strata)
+
+
+def in_order(captions: Sequence[Captioned]) -> list[Captioned]:
+    """Return the captions by sample id.
+
+    Raises:
+        RunError: a sample was scored twice.
+    """
+    twice = [name for name, count in Counter(one.id for one in captions).items() if count > 1]
+    if twice:
+        raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
+    return sorted(captions, key=lambda one: one.id)
+
+
 class CaptionMetric:
     """How near captions are to people's: the scores of the COCO caption evaluation that need no Java."""
 
@@ -105,21 +137,8 @@ class CaptionMetric:
             RunError: an answer is not one text.
             DataError: a sample has no caption to compare with.
         """
-        state.captioned.extend(self._captioned(one) for one in scored)
+        state.captioned.extend(captioned(one, self._tokens) for one in scored)
         return state
-
-    def _captioned(self, scored: Scored) -> Captioned:
-        sample = scored.sample
-        answers = [part.text for part in scored.generation.parts if isinstance(part, Text)]
-        if len(answers) != 1:
-            raise RunError(
-                f"the answer to sample {sample.id!r} holds {len(answers)} texts and a caption is one; mend the model"
-            )
-        people = [part.text for part in sample.references if isinstance(part, Text)]
-        if not people:
-            raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
-        tokenised = tuple(self._tokens(text) for text in people)
-        return Captioned(sample.id, sample.cluster or sample.id, self._tokens(answers[0]), tokenised, sample.strata)
 
     def merge(self, left: CaptionState, right: CaptionState) -> CaptionState:
         """Return the state of both sides' samples."""
@@ -134,10 +153,7 @@ class CaptionMetric:
         """
         if not state.captioned:
             raise NotEnoughSamples("there is no caption to score; raise the limit or see why samples failed")
-        twice = [name for name, count in Counter(one.id for one in state.captioned).items() if count > 1]
-        if twice:
-            raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
-        ordered = sorted(state.captioned, key=lambda one: one.id)
+        ordered = in_order(state.captioned)
         whole = _Findings(ordered, self._fields, [name for name in self.names if name not in self._by]).result()
         parts = [self._part(ordered, stratum) for name, stratum in self._by.items() if name in self.names]
         estimates = {name: one for found in (whole, *parts) for name, one in found.estimates.items()}
