@@ -167,7 +167,8 @@ def run_with(task: Task, executor: Executor, cache: Cache, settings: RunSettings
         results = _finish(scoring, outcomes)
     finished = _assemble(task, model, cache, settings, outcomes.coverage, results, started)
     scores = _joined([result.per_sample for result in results])
-    write_run(folder, finished, sample_records(asked, outcomes, cache, scores))
+    files = _joined([result.files for result in results])
+    write_run(folder, finished, sample_records(asked, outcomes, cache, scores), files)
     end(folder)
     return finished, folder
 

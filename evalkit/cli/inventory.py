@@ -1,8 +1,10 @@
-"""Which data and weights are on this machine, where, and how to get the others."""
+"""Which data and weights are on this machine, where, and how to get the others; what the code says of itself."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -76,3 +78,11 @@ def _weight_entry(name: str, weight: Weight, workspace: Workspace) -> Entry:
         "problem": problem,
         "get": "" if found or problem else f"evalkit fetch {name}",
     }
+
+
+def described(factory: str) -> str:
+    """Return the docstring of the module that holds `factory` (`package.module:name`), without importing it."""
+    spec = find_spec(factory.partition(":")[0])
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
