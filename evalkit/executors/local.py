@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evalkit.errors import EvalkitError, RunError
 from evalkit.interfaces import Model
+from evalkit.models.turns import answers_in_turns
 from evalkit.types import Answer, Failure, Request
 
 AUTOMATIC_BATCH = 16
@@ -56,7 +57,7 @@ class LocalExecutor:
 
     def _ask(self, requests: Sequence[Request], positions: Sequence[int]) -> Iterator[tuple[int, Answer]]:
         open_positions = set(positions)
-        for index, answer in self.model.generate([requests[position] for position in positions]):
+        for index, answer in answers_in_turns(self.model, [requests[position] for position in positions]):
             position = positions[index] if 0 <= index < len(positions) else -1
             if position not in open_positions:
                 raise RunError(

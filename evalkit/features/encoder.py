@@ -207,5 +207,3 @@ def unit(vectors: Vectors) -> Vectors:
     """Return the rows of `vectors` `(N, D)` at length 1, float32; a row of zeros stays zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(length > 0, length, 1)
-
-

@@ -45,9 +45,7 @@ _EPSILON = 1e-10
 class Lpips:
     """The distance of one network."""
 
-    def __init__(
-        self, workspace: Workspace, network: LpipsNetwork, table: Mapping[str, Weight] = WEIGHTS
-    ) -> None:
+    def __init__(self, workspace: Workspace, network: LpipsNetwork, table: Mapping[str, Weight] = WEIGHTS) -> None:
         self._workspace = workspace
         self._network = network
         self._table = table
@@ -97,9 +95,7 @@ class Lpips:
         }
         return digest(document)
 
-    def pairs(
-        self, left: Sequence[Picture], right: Sequence[Picture], cache: FeatureCache | None = None
-    ) -> Vectors:
+    def pairs(self, left: Sequence[Picture], right: Sequence[Picture], cache: FeatureCache | None = None) -> Vectors:
         """Return the distances `(N,)` of pictures, of the same size each two.
 
         Raises:
@@ -148,7 +144,9 @@ class Lpips:
         return kinds[self._network](x)
 
     def _alex(self, x: Tensor) -> Iterator[Tensor]:
-        for number, (stride, padding, pool) in enumerate([(4, 2, False), (1, 2, True), (1, 1, True), *[(1, 1, False)] * 2]):
+        for number, (stride, padding, pool) in enumerate(
+            [(4, 2, False), (1, 2, True), (1, 1, True), *[(1, 1, False)] * 2]
+        ):
             x = functional.max_pool2d(x, 3, 2) if pool else x
             x = self._relu(x, f"conv{number}", stride, padding)
             yield x
@@ -187,7 +185,9 @@ class Lpips:
     @cached_property
     def _backbone(self) -> Mapping[str, Tensor]:
         found = self._found[0]
-        tensors = convolutions(read_tensors(found.path, found.file.layout), found.file.layout, self._network, found.path)
+        tensors = convolutions(
+            read_tensors(found.path, found.file.layout), found.file.layout, self._network, found.path
+        )
         return {name: torch.from_numpy(value).to(self._workspace.device) for name, value in tensors.items()}
 
     @cached_property

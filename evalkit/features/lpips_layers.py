@@ -89,7 +89,9 @@ def _shapes(network: str) -> dict[str, tuple[int, ...]]:
     if network == "alex":
         weights = {f"conv{number}": (out, into, size, size) for number, (out, into, size) in enumerate(_ALEX)}
     elif network == "vgg":
-        weights = {f"conv{n}": (out, into, 3, 3) for n, (out, into) in enumerate(zip(_VGG, (3, *_VGG[:-1]), strict=True))}
+        weights = {
+            f"conv{n}": (out, into, 3, 3) for n, (out, into) in enumerate(zip(_VGG, (3, *_VGG[:-1]), strict=True))
+        }
     else:
         weights = {"conv0": (64, 3, 3, 3)}
         for fire, (into, squeezed, out) in FIRE_INPUTS.items():

@@ -163,7 +163,9 @@ def tower(tensors: Tensors, layout: Layout, kind: str, where: str) -> Tensors:
         for layer in range(layers):
             found |= _block(tensors, layout, f"{place.blocks}{layer}.", f"blocks.{layer}.")
     except KeyError as error:
-        raise WeightsError(f"{where} lacks the tensor {error}; it is of another architecture than its name says") from error
+        raise WeightsError(
+            f"{where} lacks the tensor {error}; it is of another architecture than its name says"
+        ) from error
     require_tensors(found, _shapes(found, layers), where)
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.picture_specs import PICTURE_TASKS
 
 TASKS: tuple[TaskSpec, ...] = (
     TaskSpec(
@@ -36,6 +37,7 @@ TASKS: tuple[TaskSpec, ...] = (
         licence="annotations CC BY 4.0; photos under their Flickr terms",
     ),
     *BLOCKSWORLD_TASKS,
+    *PICTURE_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (

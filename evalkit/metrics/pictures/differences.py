@@ -24,6 +24,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of MS-SSIM's five scales, the finest first."""
 Channels: TypeAlias = Literal["rgb", "grey"]
 """`rgb`: each channel by itself, then their mean. `grey`: one plane, MATLAB's `rgb2gray`, rounded to 8 bits."""
+Pooling: TypeAlias = Literal["product", "sum"]
+"""How MS-SSIM joins its scales: `product` is the paper's, `sum` the weighted mean that its MATLAB code also offers."""
 
 
 def mean_absolute(a: Picture, b: Picture) -> float:
@@ -68,35 +70,37 @@ def ssim(a: Picture, b: Picture, channels: Channels = "rgb") -> float:
     _require_one_size(a, b)
     if min(a.shape[:2]) < WINDOW:
         raise DataError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, not {a.shape[1]} x {a.shape[0]}")
-    return float(np.mean([_similarity(x, y)[0] for x, y in zip(_planes(a, channels), _planes(b, channels), strict=True)]))
+    planes = zip(_planes(a, channels), _planes(b, channels), strict=True)
+    return float(np.mean([_similarity(x, y)[0] for x, y in planes]))
 
 
-def ms_ssim(a: Picture, b: Picture, channels: Channels = "rgb") -> float:
+def ms_ssim(a: Picture, b: Picture, channels: Channels = "rgb", pooling: Pooling = "product") -> float:
     """Return the multi-scale structural similarity, at most 1: five scales, each half the one before.
 
     Raises:
         DataError: a side is 160 pixels or shorter, so that the coarsest scale does not hold the window.
 
     Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216. Planes are halved by the mean of 2 x 2 pixels, an odd
-    edge being repeated; a negative contrast counts as 0.
+    edge being repeated. In a product a negative contrast counts as 0.
     """
     _require_one_size(a, b)
     least = (WINDOW - 1) * 2 ** (len(SCALE_WEIGHTS) - 1)
     if min(a.shape[:2]) <= least:
         raise DataError(f"MS-SSIM needs sides of more than {least} pixels, not {a.shape[1]} x {a.shape[0]}")
-    return float(
-        np.mean([_multi_scale(x, y) for x, y in zip(_planes(a, channels), _planes(b, channels), strict=True)])
-    )
+    planes = zip(_planes(a, channels), _planes(b, channels), strict=True)
+    return float(np.mean([_multi_scale(x, y, pooling) for x, y in planes]))
 
 
-def _multi_scale(a: Doubles, b: Doubles) -> float:
-    value = 1.0
-    for scale, weight in enumerate(SCALE_WEIGHTS):
+def _multi_scale(a: Doubles, b: Doubles, pooling: Pooling) -> float:
+    weights = np.array(SCALE_WEIGHTS)
+    values = np.empty(len(weights))
+    for scale in range(len(weights)):
         whole, contrast = _similarity(a, b)
-        last = scale == len(SCALE_WEIGHTS) - 1
-        value *= max(whole if last else contrast, 0.0) ** weight
+        values[scale] = whole if scale == len(weights) - 1 else contrast
         a, b = _halved(a), _halved(b)
-    return value
+    if pooling == "sum":
+        return float(values @ weights / weights.sum())
+    return float(np.prod(values.clip(min=0) ** weights))
 
 
 def _halved(plane: Doubles) -> Doubles:

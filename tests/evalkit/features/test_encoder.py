@@ -118,10 +118,24 @@ def test_transformers_layout_gives_its_clip_s_vectors(
 ) -> None:
     torch.manual_seed(4)
     config = transformers.CLIPConfig(
-        vision_config={"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2,
-                       "image_size": 32, "patch_size": 16, "hidden_act": "quick_gelu"},
-        text_config={"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2,
-                     "hidden_act": "quick_gelu", "vocab_size": 49408, "eos_token_id": 49407},
+        vision_config={
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 16,
+            "hidden_act": "quick_gelu",
+        },
+        text_config={
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "hidden_act": "quick_gelu",
+            "vocab_size": 49408,
+            "eos_token_id": 49407,
+        },
         projection_dim=48,
     )
     model = transformers.CLIPModel(config).eval()
@@ -140,8 +154,15 @@ def test_transformers_layout_gives_its_clip_s_vectors(
 
 def test_dino_of_transformers_layout_gives_its_class_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(5)
-    config = transformers.ViTConfig(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96,
-                                    image_size=32, patch_size=8, layer_norm_eps=1e-6)
+    config = transformers.ViTConfig(
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=96,
+        image_size=32,
+        patch_size=8,
+        layer_norm_eps=1e-6,
+    )
     model = transformers.ViTModel(config, add_pooling_layer=False).eval()
     small = _small("dino-vits16", 32, 64, 32)
     state = {_published_vit_name(name): value for name, value in model.state_dict().items()}
@@ -174,8 +195,9 @@ def test_dino_layout_gives_timm_s_class_token_and_keys(tmp_path: Path, monkeypat
     from timm.models.vision_transformer import VisionTransformer
 
     torch.manual_seed(6)
-    model = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=2, num_classes=0,
-                              init_values=0.5).eval()
+    model = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=2, num_classes=0, init_values=0.5
+    ).eval()
     small = _small("dinov2-vits14", 32, 64, 32)
     ours = _encoder(tmp_path, model.state_dict(), small, "dino", monkeypatch)
     pixels = photo_like(3, 90, 70)
@@ -205,7 +227,9 @@ def test_dinov2_s_positions_fit_its_own_grid_when_asked_at_224(tmp_path: Path, m
     np.testing.assert_allclose(ours.pictures([image_of(pixels)]), theirs, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "short"), [("openai-vit-b32", 224), ("openai-vit-l14-336", 336), ("dino-vits16", 256)])
+@pytest.mark.parametrize(
+    ("name", "short"), [("openai-vit-b32", 224), ("openai-vit-l14-336", 336), ("dino-vits16", 256)]
+)
 @pytest.mark.parametrize("size", [(40, 60), (300, 200), (427, 640), (224, 224), (225, 600)])
 def test_input_is_torchvision_s_on_pillow(name: str, short: int, size: tuple[int, int]) -> None:
     from PIL import Image as PillowImage
