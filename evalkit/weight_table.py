@@ -1,8 +1,8 @@
 """The weight files that metrics read, as data: each pinned by its SHA-256, with its licence and where it can be had.
 
 Digests and sizes of files that no package index carries are public knowledge: OpenAI's and torchvision's stand in the
-files' own addresses (torchvision's the first 8 digits) and, whole, in several projects that hashed their download; those
-of the Hugging Face hub on the files' pages. A size that was only found rounded is `about`, and not checked.
+files' own addresses (torchvision's the first 8 digits) and, whole, in several projects that hashed their download;
+those of the Hugging Face hub on the files' pages. A size that was only found rounded is `about`, and not checked.
 """
 
 from __future__ import annotations

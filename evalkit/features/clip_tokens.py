@@ -1,7 +1,7 @@
 """CLIP's tokeniser: text to 77 ids, from the list of byte pairs that OpenAI published.
 
-A text is NFC-normalised, its HTML entities are resolved, white space is collapsed and letters are lower-cased. What does
-not fit into 77 ids with both ends is cut, as `clip.tokenize(truncate=True)` does.
+A text is NFC-normalised, its HTML entities are resolved, white space is collapsed and letters are lower-cased. What
+does not fit into 77 ids with both ends is cut, as `clip.tokenize(truncate=True)` does.
 
 Source: openai/CLIP `simple_tokenizer.py`. It also repairs mis-decoded text with ftfy, which is not done here: that
 only changes texts such as `cafÃ©`.

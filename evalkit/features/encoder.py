@@ -35,8 +35,8 @@ CODE_VERSION = 1
 TOKENS = "clip-merges"
 """Name of the tokeniser's list in the weights table."""
 GPU_BATCH = 32
-"""Pictures in one pass on a GPU, a short batch being padded. A processor takes one at a time: a picture is many patches,
-and so a vector's bits cannot depend on what it stands with."""
+"""Pictures in one pass on a GPU, a short batch being padded. A processor takes one at a time: a picture is many
+patches, and so a vector's bits cannot depend on what it stands with."""
 
 
 class Encoder:
@@ -206,4 +206,4 @@ def encoder(workspace: Workspace, name: str) -> Encoder:
 def unit(vectors: Vectors) -> Vectors:
     """Return the rows of `vectors` `(N, D)` at length 1, float32; a row of zeros stays zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32)

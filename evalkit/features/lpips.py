@@ -3,8 +3,8 @@
 Both pictures, in -1 to 1, are shifted and scaled by channel; a network's layers are normalised over channels at each
 point, their squared differences weighted by channel, and averaged over points; the layers' sums are added.
 
-Source: Zhang et al. 2018, arXiv:1801.03924; richzhang/PerceptualSimilarity, `lpips/lpips.py`, version 0.1.4. The backbones'
-own weights are those of torchvision; the smaller files that carry the same convolutions are taken first.
+Source: Zhang et al. 2018, arXiv:1801.03924; richzhang/PerceptualSimilarity, `lpips/lpips.py`, version 0.1.4. The
+backbones' own weights are those of torchvision; the smaller files that carry the same convolutions are taken first.
 """
 
 from __future__ import annotations

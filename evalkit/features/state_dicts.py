@@ -7,6 +7,7 @@ only, and pickles of numpy arrays by the unpickler below, which knows the constr
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +51,9 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _saved(path: Path) -> Tensors:
     import torch
 
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that is refused right after
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value.float().numpy() for name, value in loaded.items() if isinstance(value, torch.Tensor)}
 
 

@@ -111,8 +111,8 @@ class Transformer:
 def _positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return positions `(1 + rows * columns, W)`, those of the training grid resized bicubically where it differs.
 
-    DINOv2 was trained at 37 x 37 patches and is asked at 16 x 16. As its own code does, the grid is resized by a scale of
-    (n + 0.1) / 37, which moves the sample points a little from those of a resize to n.
+    DINOv2 was trained at 37 x 37 patches and is asked at 16 x 16. As its own code does, the grid is resized by a scale
+    of (n + 0.1) / 37, which moves the sample points a little from those of a resize to n.
     """
     rows, columns = grid
     if len(positions) - 1 == rows * columns:

@@ -1,8 +1,8 @@
 """Sets of edits: what the editing benchmarks have in common, and blocksworld's edits as any of them.
 
 Each benchmark reads its own official files into `EditTurn`s. Where they are not at hand and none were asked for, the
-edits of blocksworld are taken in their place, which is said and stamped on every number; with `--data NAME` nothing falls
-back.
+edits of blocksworld are taken in their place, which is said and stamped on every number; with `--data NAME` nothing
+falls back.
 """
 
 from __future__ import annotations
@@ -83,11 +83,21 @@ def choose_edits(
         turns = checked_turns(reader(directory), str(directory))
         card = DataCard(name, digest([_turn_json(turn, directory) for turn in turns]), licence)
         return EditSet(replace(workspace, data=name, data_dir=directory), card, turns)
+    if asked.startswith("hf:"):
+        from evalkit_tasks.hub import dataset_source
+
+        source = dataset_source(workspace, asked[3:], "")
+        turns = checked_turns(reader(source.folder), source.name)
+        card = DataCard(
+            source.name, digest([_turn_json(turn, source.folder) for turn in turns]), licence, source.stamps
+        )
+        return EditSet(replace(workspace, data_dir=None), card, turns)
     if asked != "blocksworld":
         raise UsageError(f"no data named {asked!r}{nearest(asked, (name, 'blocksworld'))}")
     if workspace.data is None:
         workspace.progress.say(
-            f"no {name} in {directory}: using the embedded blocksworld's edits, and stamping its numbers as {DEMO} ({how})"
+            f"no {name} in {directory}: using the embedded blocksworld's edits, and stamping its numbers as {DEMO} "
+            f"({how})"
         )
     card = DataCard("blocksworld edits", DIGEST, "Apache-2.0", (DEMO,))
     return EditSet(replace(workspace, data="blocksworld", data_dir=None), card, blocksworld_turns())
@@ -211,7 +221,7 @@ def target_of(scored: Scored) -> Image:
 
 def target_caption_of(scored: Scored) -> str:
     """Return what the picture shows after the edit."""
-    return [part.text for part in scored.sample.references if isinstance(part, Text)][0]
+    return next(part.text for part in scored.sample.references if isinstance(part, Text))
 
 
 def source_caption_of(scored: Scored) -> str:
@@ -238,6 +248,7 @@ def archive_members(archive: Path) -> frozenset[str]:
     """Return the names in a zip that is read in place.
 
     Raises:
-        DataError: it is no whole zip, or its members are encrypted: MagicBrush's test set has the password `MagicBrush`.
+        DataError: it is no whole zip, or its members are encrypted: MagicBrush's test set has the password
+        `MagicBrush`.
     """
     return members(archive)

@@ -75,8 +75,8 @@ def hub_set(workspace: Workspace, reference: str, options: Mapping[str, str]) ->
         UsageError: no revision, or more than one split and none chosen.
         DataError: it cannot be fetched, or has no columns of pictures and captions; the message lists its columns.
     """
-    source = _source(workspace, reference, options.get("split", ""))
-    split, files = _split_files(source, options.get("split", ""))
+    source = dataset_source(workspace, reference, options.get("split", ""))
+    split, files = split_files(source, options.get("split", ""))
     where = f"{source.name}, split {split}"
     columns = _columns(files[0], options, where)
     pictures = workspace.datasets / "hub"
@@ -86,7 +86,13 @@ def hub_set(workspace: Workspace, reference: str, options: Mapping[str, str]) ->
     return CaptionSet(f"{source.name} {split}", split, photos, digest(content), "see the dataset's card", source.stamps)
 
 
-def _source(workspace: Workspace, reference: str, split: str) -> Source:
+def dataset_source(workspace: Workspace, reference: str, split: str) -> Source:
+    """Return where the parquet files of `reference`, `REPO@REVISION` or a folder, lie; those of a repo are fetched.
+
+    Raises:
+        UsageError: no revision.
+        DataError: it cannot be fetched.
+    """
     if Path(reference).is_dir():
         return Source(Path(reference), f"hf:{Path(reference).resolve().name}", ())
     repository, at, revision = reference.partition("@")
@@ -132,7 +138,13 @@ def _split_of(file: Path) -> str:
     return file.parent.name if re.fullmatch(r"\d+", file.stem) and file.parent.name else file.stem
 
 
-def _split_files(source: Source, split: str) -> tuple[str, list[Path]]:
+def split_files(source: Source, split: str) -> tuple[str, list[Path]]:
+    """Return the split, the only one where none is named, with its parquet files.
+
+    Raises:
+        UsageError: there is no such split, or more than one and none is named.
+        DataError: there are no parquet files.
+    """
     by_split: dict[str, list[Path]] = {}
     for path in sorted(source.folder.rglob("*.parquet")):
         by_split.setdefault(_split_of(path.relative_to(source.folder)), []).append(path)
@@ -211,7 +223,7 @@ def _row(values: Mapping[str, object], columns: Columns, pictures: Path, where: 
     captions = tuple(texts) if isinstance(texts, list) else (texts,)
     if not all(isinstance(text, str) for text in captions):
         raise DataError(f"{where}: column {columns.caption} holds no text; choose another with -t caption_column=")
-    return Row(_row_id(values, columns, where), tuple(map(str, captions)), _copied(content, pictures))
+    return Row(_row_id(values, columns, where), tuple(map(str, captions)), copied_picture(content, pictures))
 
 
 def _row_id(values: Mapping[str, object], columns: Columns, where: str) -> int | None:
@@ -224,7 +236,8 @@ def _row_id(values: Mapping[str, object], columns: Columns, where: str) -> int |
     return int(digits[1])
 
 
-def _copied(content: bytes, pictures: Path) -> str:
+def copied_picture(content: bytes, pictures: Path) -> str:
+    """Return the SHA-256 of an encoded picture, under which it now lies in the folder `pictures`."""
     name = hashlib.sha256(content).hexdigest()
     path = pictures / name
     if not path.is_file() or path.stat().st_size != len(content):

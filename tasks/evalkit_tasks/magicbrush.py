@@ -7,29 +7,31 @@ One item of the test set, turn 1 of session 242679: the photo 242679-input.png w
 the target 242679-output1.png, and its local description, which says what the edited place shows then.
 
 Protocol. `-t turns=single` (the default): every turn is asked on the true picture before it. `-t turns=multi`: each
-session is one item; its instructions are asked in turn, each of the picture that the model made of the one before, and only
-the last picture is scored, against the session's last target.
+session is one item; its instructions are asked in turn, each of the picture that the model made of the one before, and
+only the last picture is scored, against the session's last target.
 
-    l1, l2                     mean absolute and squared difference, pixels in 0 to 1; an answer of another size is first
-                               brought to that of the target by Pillow's bicubic filter
+    l1, l2                     mean absolute and squared difference, pixels in 0 to 1; an answer of another size is
+                               first brought to that of the target by Pillow's bicubic filter
     clip_i[openai-vit-b32]     cosine with the target; CLIP's own preparation, of the answer at its own size
     dino[dino-vits16]          the same; shorter side 256 bicubic, centre 224, class token
     clip_t[openai-vit-b32]     cosine with the turn's local description, cut at 77 tokens
 
-All are means over items. Official scorer: OSU-NLP-Group/MagicBrush, `evaluation/image_eval.py`. Pillow's default filter of
-`resize` is bicubic since version 7; before, it was nearest, and L1 and L2 another number.
+All are means over items. Official scorer: OSU-NLP-Group/MagicBrush, `evaluation/image_eval.py`. Pillow's default filter
+of `resize` is bicubic since version 7; before, it was nearest, and L1 and L2 another number.
 
 Pitfalls. Emu Edit's paper measures MagicBrush otherwise (InstructPix2Pix: CLIP-I .837 there, .8524 here): `emu_edit` is
-that protocol. Newer checkpoints of the authors give CLIP-I .9101 (issue 12), not the table's. Returning the source scores high in
-CLIP-I, DINO, L1 and L2: read CLIP-T beside them.
+that protocol. Newer checkpoints of the authors give CLIP-I .9101 (issue 12), not the table's. Returning the source
+scores high in CLIP-I, DINO, L1 and L2: read CLIP-T beside them.
 
-Anchors, single turn, L1 / L2 / CLIP-I / DINO / CLIP-T (arXiv:2306.10012, table of the test set): InstructPix2Pix .1122 / .0371 /
-.8524 / .7428 / .2764, trained on MagicBrush .0625 / .0203 / .9332 / .8987 / .2781 (multi-turn CLIP-I .8924); HIVE .1092 /
-.0341 / .8519 / .7500 / .2752; Null-text inversion .0749 / .0197 / .8827 / .8206 / .2737; SDEdit .1014 / .0278 / .8526 /
-.7726 / .2777; Text2LIVE .0636 / .0169 / .9244 / .8807 / .2424; VQGAN-CLIP .2200 / .0833 / .6751 / .4946 / .3879.
+Anchors, single turn, L1 / L2 / CLIP-I / DINO / CLIP-T (arXiv:2306.10012, table of the test set): InstructPix2Pix .1122
+/ .0371 / .8524 / .7428 / .2764, trained on MagicBrush .0625 / .0203 / .9332 / .8987 / .2781 (multi-turn CLIP-I .8924);
+HIVE .1092 / .0341 / .8519 / .7500 / .2752; Null-text inversion .0749 / .0197 / .8827 / .8206 / .2737; SDEdit .1014 /
+.0278 / .8526 / .7726 / .2777; Text2LIVE .0636 / .0169 / .9244 / .8807 / .2424; VQGAN-CLIP .2200 / .0833 / .6751 / .4946
+/ .3879.
 
 Data: the official test set (CC BY 4.0), unpacked with its password `MagicBrush`, or zipped again without one:
-`edit_sessions.json`, `local_descriptions.json` and `images/SESSION/...`, in the folder or below `test/`.
+`edit_sessions.json`, `local_descriptions.json` and `images/SESSION/...`, in the folder or below `test/`. The hub's
+parquet files (`--data hf:osunlp/MagicBrush@COMMIT -t split=dev`) hold train and dev, without descriptions.
 """
 
 from __future__ import annotations
@@ -59,12 +61,23 @@ from evalkit_tasks.edit_sets import (
     target_of,
 )
 from evalkit_tasks.options import one_of
+from evalkit_tasks.parquet_edits import EditColumns, holds_parquet, parquet_turns
 from evalkit_tasks.sample_task import SampleTask
 
 NAME = "magicbrush@1"
 PROTOCOL = "magicbrush"
 HOW = "get MagicBrush's test set from its Hugging Face page and unpack it with the password MagicBrush"
 STRATA = ("turn",)
+COLUMNS = EditColumns(
+    session="img_id",
+    turn="turn_index",
+    source="source_img",
+    mask="mask_img",
+    instruction="instruction",
+    target="target_img",
+    target_caption="instruction",
+)
+"""Of the parquet files, which have no captions: CLIP-T is then with the instruction, and no published number."""
 
 
 def magicbrush(workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> SampleTask:
@@ -75,9 +88,21 @@ def magicbrush(workspace: Workspace, protocol: str | None, options: Mapping[str,
         DataError: the data are missing or malformed.
     """
     turns = one_of(options, "turns", ("single", "multi"))
-    edits = choose_edits(workspace, "magicbrush", read_magicbrush, lambda d: _place(d) is not None, "CC BY 4.0", HOW)
+
+    def reader(folder: Path) -> tuple[EditTurn, ...]:
+        if _place(folder) is None and holds_parquet(folder):
+            return parquet_turns(folder, options.get("split") or "dev", COLUMNS, workspace.datasets / "hub")
+        return read_magicbrush(folder)
+
+    edits = choose_edits(workspace, "magicbrush", reader, _is_there, "CC BY 4.0", HOW)
     samples = multi_turn(edits.turns) if turns == "multi" else tuple(edit_sample(turn) for turn in edits.turns)
-    fields = {"data": edits.card.name, "data_digest": edits.card.digest, "turns": turns, "prompt": "the instruction"}
+    fields = {
+        "data": edits.card.name,
+        "data_digest": edits.card.digest,
+        "turns": turns,
+        "prompt": "the instruction",
+        "caption": "instruction" if _reads_parquet(edits) else "local description",
+    }
     metrics = magicbrush_metrics(edits, fields, () if turns == "multi" else STRATA)
     return SampleTask(edits.workspace, NAME, "text-guided-editing", edits.card, samples, metrics)
 
@@ -155,6 +180,15 @@ def _turn(
         a_text(texts[names["output"]]),
         mask=picture(names["mask"]),
     )
+
+
+def _reads_parquet(edits: EditSet) -> bool:
+    directory = edits.workspace.data_dir
+    return edits.card.name.startswith("hf:") or (directory is not None and _place(directory) is None)
+
+
+def _is_there(directory: Path) -> bool:
+    return _place(directory) is not None or holds_parquet(directory)
 
 
 def _place(directory: Path) -> tuple[Path, Path | None] | None:

@@ -22,4 +22,67 @@ _MAGICBRUSH = TaskSpec(
     licence="CC BY 4.0",
 )
 
-PICTURE_TASKS: tuple[TaskSpec, ...] = (_MAGICBRUSH,)
+_EMU_EDIT = TaskSpec(
+    name="emu_edit",
+    version=1,
+    job="text-guided-editing",
+    summary="edits without a target: change of picture against change of caption, and faithfulness to the source",
+    factory="evalkit_tasks.emu_edit:emu_edit",
+    data=("emu_edit", "blocksworld", "hf:REPO@REVISION"),
+    metrics=(f"clip_direction[{_B32}]", f"clip_i[{_B32}]", f"clip_t[{_B32}]", "l1", "dino[dino-vits16]"),
+    protocols=("emu-edit",),
+    weights=(*_CLIP_WEIGHTS, "dino-vits16"),
+    options=(
+        Option("split", "test", "test or validation"),
+        Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures"),
+        Option("identical", "keep", "keep or drop items whose two captions read the same"),
+    ),
+    citation="Sheynin 2023, arXiv:2311.10089",
+    licence="CC BY-NC 4.0",
+)
+_INSTRUCTPIX2PIX = TaskSpec(
+    name="instructpix2pix",
+    version=1,
+    job="text-guided-editing",
+    summary="the curve of CLIP direction against image similarity over the weight of the source",
+    factory="evalkit_tasks.instructpix2pix:instructpix2pix",
+    data=("instructpix2pix", "blocksworld"),
+    metrics=(f"clip_direction[{_L14}]", f"clip_i[{_L14}]", f"clip_t[{_L14}]"),
+    protocols=("instruct-pix2pix", "clip"),
+    weights=("clip-openai-vit-l14", "clip-merges"),
+    options=(Option("image_guidance", "1.0,1.2,...,2.2", "the weights of the source that each item is asked at"),),
+    citation="Brooks 2022, arXiv:2211.09800",
+    licence="MIT",
+)
+_PIE_BENCH = TaskSpec(
+    name="pie_bench",
+    version=1,
+    job="text-guided-editing",
+    summary="edits of ten kinds with masks: structure and background kept, words followed",
+    factory="evalkit_tasks.pie_bench:pie_bench",
+    data=("pie_bench", "blocksworld"),
+    metrics=(
+        *("structure_distance[dino-vitb8]", "psnr", "mse", "ssim", "lpips[squeeze]"),
+        *(f"clip_whole[{_L14}]", f"clip_edited[{_L14}]"),
+    ),
+    protocols=("pie-bench",),
+    weights=("dino-vitb8", "squeezenet1_1", "lpips-squeeze", "clip-openai-vit-l14", "clip-merges"),
+    citation="Ju 2023, arXiv:2310.01506",
+    licence="none given: treat as restricted",
+)
+_TEDBENCH = TaskSpec(
+    name="tedbench",
+    version=1,
+    job="text-guided-editing",
+    summary="one hundred non-rigid edits of photos: words followed against photo kept",
+    factory="evalkit_tasks.tedbench:tedbench",
+    data=("tedbench", "blocksworld"),
+    metrics=(f"clip_t[{_L14}]", "lpips[alex]", f"clip_i[{_L14}]"),
+    protocols=("tedbench",),
+    weights=("clip-openai-vit-l14", "clip-merges", "alexnet", "lpips-alex"),
+    options=(Option("backbone", _L14, f"{_L14} or {_B32}: the CLIP that measures"),),
+    citation="Kawar 2022, arXiv:2210.09276",
+    licence="none given: treat as restricted",
+)
+
+PICTURE_TASKS: tuple[TaskSpec, ...] = (_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH)

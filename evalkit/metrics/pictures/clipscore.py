@@ -1,13 +1,15 @@
 """CLIPScore and RefCLIPScore of answered captions.
 
     CLIPScore(c, v)       = 2.5 max(cos(c, v), 0), the caption reading "A photo depicts " + c
-    RefCLIPScore(c, v, R) = the harmonic mean of CLIPScore(c, v) and max over r in R of cos(c, r), the references reading
+    RefCLIPScore(c, v, R) = the harmonic mean of CLIPScore(c, v) and max over r in R of cos(c, r), the references
+    reading
                             the same way
 
 `w` = 2.5 stands in the first and not in the second; both are means over pictures.
 
-Source: Hessel et al. 2021, arXiv:2104.08718; jmhessel/clipscore `clipscore.py`. It computes in 16 bits on a GPU and 32 on a
-processor; here it is always 32. Published, ViT-B/32: its example captions .8584 and .8450 (good), .7153 and .7253 (bad).
+Source: Hessel et al. 2021, arXiv:2104.08718; jmhessel/clipscore `clipscore.py`. It computes in 16 bits on a GPU and 32
+on a processor; here it is always 32. Published, ViT-B/32: its example captions .8584 and .8450 (good), .7153 and .7253
+(bad).
 """
 
 from __future__ import annotations

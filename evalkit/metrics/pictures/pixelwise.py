@@ -6,6 +6,7 @@ An answer of another size is first brought to that of the other picture by Pillo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,7 +42,7 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
         "ssim": Difference(ssim, "similarity", higher_is_better=True),
     }
 )
-"""The differences by name. PSNR of equal pictures is infinite: a mean over such is too."""
+"""The differences by name. PSNR of equal pictures is infinite: such answers are left out of its mean, and n says so."""
 
 
 def sized_like(answer: Pixels, other: Pixels) -> Pixels:
@@ -60,27 +61,33 @@ class PixelDifference:
     other: PictureOf
     against: str
     strata: tuple[str, ...] = ()
+    answer: PictureOf = answered_picture
+    """What is compared: the answer, or a part of it."""
+    label: str = ""
+    """What the number is called, if not as the difference."""
 
     @property
     def measure(self) -> Measure:
         """Its name, unit and direction."""
         difference = DIFFERENCES[self.name]
-        return Measure(self.name, difference.unit, difference.higher_is_better, by=self.strata)
+        return Measure(self.label or self.name, difference.unit, difference.higher_is_better, by=self.strata)
 
     def prepare(self) -> None:
         """Do nothing: no weights are needed."""
 
     def fields(self) -> Fields:
-        """Return what is compared with, and how sizes are made equal."""
-        return {"score_version": VERSION, "compared_with": self.against, "answer_resize": "bicubic-pil"}
+        """Return what is compared with, how sizes are made equal, and what becomes of infinite values."""
+        own: Fields = {"score_version": VERSION, "compared_with": self.against, "answer_resize": "bicubic-pil"}
+        return {**own, "infinite": "left out"} if self.name == "psnr" else own
 
     def tallies(self, scored: Sequence[Scored]) -> list[Tally]:
         """Return each sample's difference."""
-        return [Tally(self._of(one)) for one in scored]
+        values = [self._of(one) for one in scored]
+        return [Tally(value) if math.isfinite(value) else Tally(0.0, 0.0) for value in values]
 
     def _of(self, scored: Scored) -> float:
         other = pixels(self.other(scored))
-        return DIFFERENCES[self.name].of(sized_like(pixels(answered_picture(scored)), other), other)
+        return DIFFERENCES[self.name].of(sized_like(pixels(self.answer(scored)), other), other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +99,13 @@ class PerceptualDistance:
     other: PictureOf
     against: str
     strata: tuple[str, ...] = ()
+    answer: PictureOf = answered_picture
+    label: str = "lpips"
 
     @property
     def measure(self) -> Measure:
         """Its name, with its network."""
-        return Measure(f"lpips[{self.lpips.name}]", "distance", higher_is_better=False, by=self.strata)
+        return Measure(f"{self.label}[{self.lpips.name}]", "distance", higher_is_better=False, by=self.strata)
 
     def prepare(self) -> None:
         """Find the weights.
@@ -114,7 +123,7 @@ class PerceptualDistance:
     def tallies(self, scored: Sequence[Scored]) -> list[Tally]:
         """Return each sample's distance."""
         others = [self.other(one) for one in scored]
-        answers = [_sized(answered_picture(one), other) for one, other in zip(scored, others, strict=True)]
+        answers = [_sized(self.answer(one), other) for one, other in zip(scored, others, strict=True)]
         with feature_cache(self.workspace) as cache:
             return [Tally(float(value)) for value in self.lpips.pairs(answers, others, cache)]
 

@@ -1,4 +1,5 @@
-"""A metric from one score a sample: what the score needs is found before anything is generated, and pictures go in chunks.
+"""A metric from one score a sample: what the score needs is found before anything is generated, and pictures go in
+chunks.
 
 A task gives each of its numbers a metric of its own. So `--metrics` picks among them, and weights that are missing stop
 only the number that is made with them. Features are shared through the feature cache.

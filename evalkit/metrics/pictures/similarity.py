@@ -1,7 +1,7 @@
 """Scores by CLIP and DINO: of a picture with a picture, with a text, and of a change with a change of words.
 
-All are cosines, -1 to 1, higher being better. What each compares with is said by functions of the scored sample, so that
-one score serves a target picture in one task and the source picture in another.
+All are cosines, -1 to 1, higher being better. What each compares with is said by functions of the scored sample, so
+that one score serves a target picture in one task and the source picture in another.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def cosines(a: Vectors, b: Vectors) -> npt.NDArray[np.float64]:
     >>> cosines(np.array([[3, 4]], np.float32), np.array([[4, 3]], np.float32)).round(6)
     array([0.96])
     """
-    return np.einsum("nd,nd->n", unit(a).astype(np.float64), unit(b).astype(np.float64))
+    found: npt.NDArray[np.float64] = (unit(a).astype(np.float64) * unit(b)).sum(axis=1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class TextSimilarity:
     floor: float = -1.0
     """The least cosine that counts: 0 in CLIPScore."""
     strata: tuple[str, ...] = ()
+    picture: PictureOf = answered_picture
+    """What is compared with the text: the answer, or a part of it."""
 
     @property
     def measure(self) -> Measure:
@@ -115,7 +118,7 @@ class TextSimilarity:
     def tallies(self, scored: Sequence[Scored]) -> list[Tally]:
         """Return each sample's scaled cosine."""
         with feature_cache(self.workspace) as cache:
-            made = self.encoder.pictures([answered_picture(one) for one in scored], cache)
+            made = self.encoder.pictures([self.picture(one) for one in scored], cache)
             texts = self.encoder.texts([self.prefix + self.text(one) for one in scored], cache)
         return [Tally(self.scale * max(float(value), self.floor)) for value in cosines(made, texts)]
 

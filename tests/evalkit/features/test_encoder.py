@@ -282,7 +282,7 @@ def test_weights_that_are_nowhere_say_file_size_digest_licence_and_where(tmp_pat
 
 
 def test_other_architecture_is_an_error_that_names_the_tensor() -> None:
-    with pytest.raises(WeightsError, match="visual.conv1.weight"):
+    with pytest.raises(WeightsError, match=r"visual\.conv1\.weight"):
         tower({}, "clip-openai", "picture", "the file")
 
 
