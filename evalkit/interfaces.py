@@ -78,6 +78,8 @@ class MetricResult:
     protocols: tuple[MeasurementProtocol, ...]
     per_sample: Mapping[str, Mapping[str, float]]
     series: Mapping[str, tuple[tuple[float, float], ...]]
+    stamps: tuple[str, ...] = ()
+    """Words that follow every number of the run, such as how many answers could not be judged."""
 
 
 class Metric(Protocol[S]):

@@ -38,15 +38,19 @@ class EditColumns:
         return list(dict.fromkeys(n for n in (*every, self.source_caption, self.target_caption, self.kind) if n))
 
 
-def parquet_turns(folder: Path, split: str, columns: EditColumns, pictures: Path) -> tuple[EditTurn, ...]:
-    """Return the edits of one split; pictures are copied into the folder `pictures`, each under its digest.
+def parquet_turns(
+    folder: Path, split: str, columns: EditColumns, pictures: Path, only: Mapping[str, str] | None = None
+) -> tuple[EditTurn, ...]:
+    """Return the edits of one split, those whose columns have the values of `only`.
+
+    Pictures are copied into the folder `pictures`, each under its digest.
 
     Raises:
         UsageError: there is no such split.
         DataError: a file is damaged, or lacks a column.
     """
     _, files = split_files(Source(folder, str(folder), ()), split)
-    return tuple(turn for file in files for turn in _turns(file, columns, pictures))
+    return tuple(turn for file in files for turn in _turns(file, columns, pictures, only or {}))
 
 
 def holds_parquet(folder: Path) -> bool:
@@ -54,14 +58,16 @@ def holds_parquet(folder: Path) -> bool:
     return folder.is_dir() and next(folder.rglob("*.parquet"), None) is not None
 
 
-def _turns(file: Path, columns: EditColumns, pictures: Path) -> Iterator[EditTurn]:
+def _turns(file: Path, columns: EditColumns, pictures: Path, only: Mapping[str, str]) -> Iterator[EditTurn]:
     try:
-        lacking = sorted(set(columns.names) - set(pq.read_schema(file).names))
+        wanted = list(dict.fromkeys([*columns.names, *only]))
+        lacking = sorted(set(wanted) - set(pq.read_schema(file).names))
         if lacking:
             raise DataError(f"{file} lacks the columns {', '.join(lacking)}; it is of another dataset")
-        for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_A_TIME, columns=columns.names):
+        for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_A_TIME, columns=wanted):
             for number, row in enumerate(batch.to_pylist()):
-                yield _turn(row, columns, pictures, f"{file}, row {number}")
+                if all(row[column] == value for column, value in only.items()):
+                    yield _turn(row, columns, pictures, f"{file}, row {number}")
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{file} cannot be read ({error}); fetch it again") from error
 

@@ -85,4 +85,44 @@ _TEDBENCH = TaskSpec(
     licence="none given: treat as restricted",
 )
 
-PICTURE_TASKS: tuple[TaskSpec, ...] = (_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH)
+_JUDGE = (
+    Option("judge", "", "model id of the judge, as its address knows it"),
+    Option("judge_url", "", "OpenAI-compatible address of the judge, such as http://127.0.0.1:8000/v1"),
+)
+_GEDIT_BENCH = TaskSpec(
+    name="gedit_bench",
+    version=1,
+    job="text-guided-editing",
+    summary="users' own wishes for photos, judged by a pinned vision-language model",
+    factory="evalkit_tasks.gedit_bench:gedit_bench",
+    data=("gedit_bench", "blocksworld", "hf:REPO@REVISION"),
+    metrics=("g_o", "g_sc", "g_pq"),
+    protocols=("gedit-bench",),
+    options=(
+        *_JUDGE,
+        Option("language", "en", "en or cn"),
+        Option("sc_prompt", "", "file with the wording for semantic consistency; the default is evalkit's own"),
+        Option("pq_prompt", "", "file with the wording for perceptual quality; the default is evalkit's own"),
+    ),
+    citation="Liu 2025, arXiv:2504.17761; Ku 2023, arXiv:2312.14867",
+    licence="Apache-2.0",
+)
+
+_IMGEDIT = TaskSpec(
+    name="imgedit",
+    version=1,
+    job="text-guided-editing",
+    summary="edits of nine types, three scores each by a pinned vision-language model",
+    factory="evalkit_tasks.imgedit:imgedit",
+    data=("imgedit", "blocksworld"),
+    metrics=("imgedit",),
+    protocols=("imgedit",),
+    options=(*_JUDGE, Option("prompt", "", "file with the judge's prompt; the default is evalkit's own wording")),
+    citation="Ye 2025, arXiv:2505.20275",
+    licence="Apache-2.0",
+)
+
+PICTURE_TASKS: tuple[TaskSpec, ...] = (
+    *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
+    *(_GEDIT_BENCH, _IMGEDIT),
+)

@@ -24,6 +24,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of MS-SSIM's five scales, the finest first."""
 Channels: TypeAlias = Literal["rgb", "grey"]
 """`rgb`: each channel by itself, then their mean. `grey`: one plane, MATLAB's `rgb2gray`, rounded to 8 bits."""
+Border: TypeAlias = Literal["inside", "reflect"]
+"""Where SSIM's window may stand: wholly `inside`, as in the original, or anywhere, the picture being mirrored."""
 Pooling: TypeAlias = Literal["product", "sum"]
 """How MS-SSIM joins its scales: `product` is the paper's, `sum` the weighted mean that its MATLAB code also offers."""
 
@@ -58,8 +60,8 @@ def psnr(a: Picture, b: Picture) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def ssim(a: Picture, b: Picture, channels: Channels = "rgb") -> float:
-    """Return the structural similarity, at most 1: Gaussian window of 11, only where it lies inside the picture.
+def ssim(a: Picture, b: Picture, channels: Channels = "rgb", border: Border = "inside") -> float:
+    """Return the structural similarity, at most 1, with a Gaussian window of 11.
 
     Raises:
         DataError: a side is shorter than the window.
@@ -70,8 +72,16 @@ def ssim(a: Picture, b: Picture, channels: Channels = "rgb") -> float:
     _require_one_size(a, b)
     if min(a.shape[:2]) < WINDOW:
         raise DataError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, not {a.shape[1]} x {a.shape[0]}")
+    if border == "reflect":
+        margin = ((WINDOW // 2,) * 2, (WINDOW // 2,) * 2, (0, 0))
+        a, b = np.pad(a, margin, mode="reflect"), np.pad(b, margin, mode="reflect")
     planes = zip(_planes(a, channels), _planes(b, channels), strict=True)
     return float(np.mean([_similarity(x, y)[0] for x, y in planes]))
+
+
+def ssim_of_torchmetrics(a: Picture, b: Picture) -> float:
+    """Return the structural similarity as torchmetrics 1.9 has it: by channel, the border being mirrored."""
+    return ssim(a, b, border="reflect")
 
 
 def ms_ssim(a: Picture, b: Picture, channels: Channels = "rgb", pooling: Pooling = "product") -> float:

@@ -18,7 +18,7 @@ from evalkit.features.lpips import Lpips
 from evalkit.images import Pixels, image_of, pixels
 from evalkit.interfaces import Scored
 from evalkit.metrics.means import Fields, Measure, Tally
-from evalkit.metrics.pictures.differences import mean_absolute, mean_square, psnr, ssim
+from evalkit.metrics.pictures.differences import mean_absolute, mean_square, psnr, ssim_of_torchmetrics
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.metrics.pictures.similarity import VERSION, PictureOf, feature_cache
 from evalkit.types import Image
@@ -39,7 +39,7 @@ DIFFERENCES: Mapping[str, Difference] = MappingProxyType(
         "l1": Difference(mean_absolute, "mean absolute difference", higher_is_better=False),
         "l2": Difference(mean_square, "mean squared difference", higher_is_better=False),
         "psnr": Difference(psnr, "dB", higher_is_better=True),
-        "ssim": Difference(ssim, "similarity", higher_is_better=True),
+        "ssim": Difference(ssim_of_torchmetrics, "similarity", higher_is_better=True),
     }
 )
 """The differences by name. PSNR of equal pictures is infinite: such answers are left out of its mean, and n says so."""
