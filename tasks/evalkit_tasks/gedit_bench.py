@@ -64,7 +64,7 @@ SC_PROMPT = """The first picture was edited into the second by this instruction:
 Rate the second picture twice, each from 0 to 10: how well the instruction was followed, and how well everything that
 the instruction does not ask to change was kept.
 Answer only with JSON: {"score": [followed, kept], "reasoning": "..."}"""
-PQ_PROMPT = """Rate this picture twice, each from 0 to 10: how natural it looks as a whole, and how free it is of artefacts.
+PQ_PROMPT = """Rate this picture twice, each from 0 to 10: how natural it looks, and how free it is of artefacts.
 Answer only with JSON: {"score": [natural, clean], "reasoning": "..."}"""
 HIGHEST = 10.0
 
@@ -167,9 +167,9 @@ class VieScore:
 
 
 def lowest_of_two(text: str) -> float | Failure:
-    """Return the lower of the two numbers in a judge's answer, or a failure where there are not two of 0 to 10.
+    r"""Return the lower of the two numbers in a judge's answer, or a failure where there are not two of 0 to 10.
 
-    >>> lowest_of_two('```json\\n{"score": [7, 4], "reasoning": "..."}\\n```')
+    >>> lowest_of_two('```json\n{"score": [7, 4], "reasoning": "..."}\n```')
     4.0
     """
     found = re.search(r"\{.*\}", text, re.DOTALL)

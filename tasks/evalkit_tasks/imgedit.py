@@ -135,9 +135,9 @@ class ThreeScores:
 
 
 def mean_of_three(text: str) -> float | Failure:
-    """Return the mean of the three scores of a judge's answer, the later ones lowered to the first.
+    r"""Return the mean of the three scores of a judge's answer, the later ones lowered to the first.
 
-    >>> mean_of_three("Followed: 4\\\nFitting: 5\\\nKept: 3")
+    >>> mean_of_three("Followed: 4\nFitting: 5\nKept: 3")
     3.6666666666666665
     """
     scores = [int(number) for number in re.findall(r"^[^:\n]+:\s*(\d+)\s*$", text, re.MULTILINE)]

@@ -90,7 +90,7 @@ def instructpix2pix(workspace: Workspace, protocol: str | None, options: Mapping
     """
     scales = _scales(options.get("image_guidance") or SCALES)
     edits = choose_edits(workspace, "instructpix2pix", read_pairs, lambda d: (d / "seeds.json").is_file(), "MIT", HOW)
-    samples = tuple(_at(_sample(turn), scale) for turn in edits.turns for scale in scales)
+    samples = tuple(_at(sample, scale) for sample in map(_sample, edits.turns) for scale in scales)
     named = protocol or PROTOCOLS[0]
     here = edits.workspace
     clip = Encoder(here, _backbone(named))

@@ -122,7 +122,37 @@ _IMGEDIT = TaskSpec(
     licence="Apache-2.0",
 )
 
+_BACKBONE = Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures")
+_PARTI_PROMPTS = TaskSpec(
+    name="parti_prompts",
+    version=1,
+    job="text-to-image",
+    summary="1,632 prompts of twelve categories, scored by CLIP",
+    factory="evalkit_tasks.parti_prompts:parti_prompts",
+    data=("parti_prompts", "blocksworld"),
+    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    protocols=("parti_prompts",),
+    weights=_CLIP_WEIGHTS,
+    options=(_BACKBONE,),
+    citation="Yu 2022, arXiv:2206.10789; Hessel 2021, arXiv:2104.08718",
+    licence="Apache-2.0",
+)
+_DRAWBENCH = TaskSpec(
+    name="drawbench",
+    version=1,
+    job="text-to-image",
+    summary="200 prompts that are hard to draw, scored by CLIP",
+    factory="evalkit_tasks.drawbench:drawbench",
+    data=("drawbench", "blocksworld"),
+    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    protocols=("drawbench",),
+    weights=_CLIP_WEIGHTS,
+    options=(_BACKBONE,),
+    citation="Saharia 2022, arXiv:2205.11487; Hessel 2021, arXiv:2104.08718",
+    licence="none given: treat as restricted",
+)
+
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH),
 )

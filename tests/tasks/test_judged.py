@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.cache import Cache
-from evalkit.errors import CacheError, RunError, UsageError
+from evalkit.errors import CacheError, NotEnoughSamples, UsageError
 from evalkit.registry import build_task
 from evalkit.results import Run
 from evalkit.runner import RunSettings, run
@@ -55,7 +55,7 @@ def serve() -> Iterator[Callable[[Callable[[str, int], str | int]], Judge]]:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 return None
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -144,7 +144,7 @@ def test_a_judge_that_fails_is_a_failure_and_never_a_zero(
 
 
 def test_a_judge_that_answers_nothing_at_all_fails_the_run(serve: Callable[..., Judge], tmp_path: Path) -> None:
-    with pytest.raises((RunError, Exception), match="no answer was judged: 5 of 5"):
+    with pytest.raises(NotEnoughSamples, match="no answer was judged: 5 of 5"):
         measured("gedit_bench", serve(lambda _prompt, _pictures: 503), tmp_path)
 
 
