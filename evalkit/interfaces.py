@@ -81,6 +81,8 @@ class MetricResult:
     per_sample: Mapping[str, Mapping[str, float]]
     series: Mapping[str, tuple[tuple[float, float], ...]]
     files: Mapping[str, str] = field(default_factory=dict)
+    stamps: tuple[str, ...] = ()
+    """Words that follow every number of the run, such as how many answers could not be judged."""
 
 
 class Metric(Protocol[S]):

@@ -201,7 +201,7 @@ def _assemble(
         data=task.data.name,
         estimates=_joined([result.estimates for result in results]),
         coverage=coverage,
-        stamps=_stamps(task, settings, coverage),
+        stamps=(*_stamps(task, settings, coverage), *(stamp for result in results for stamp in result.stamps)),
         protocols={p.digest: p for result in results for p in result.protocols},
         series=_joined([result.series for result in results]),
         provenance={

@@ -16,7 +16,7 @@ from evalkit.types import Json
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from evalkit.weights import Weight
+    from evalkit.weight_table import Weight
 
 Entry: TypeAlias = Mapping[str, Json]
 
@@ -52,7 +52,7 @@ def _data_entry(spec: DataSpec, workspace: Workspace) -> Entry:
 
 def located_weights(workspace: Workspace) -> dict[str, Entry]:
     """Return every weight by name, with the place where its file was found; the network is not asked."""
-    from evalkit.weights import WEIGHTS
+    from evalkit.weight_table import WEIGHTS
 
     return {name: _weight_entry(name, WEIGHTS[name], workspace) for name in sorted(WEIGHTS)}
 

@@ -9,6 +9,7 @@ from evalkit.anchors import Anchor
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.picture_specs import PICTURE_TASKS
 from evalkit_tasks.word_specs import CAPTION_TASKS, QUESTION_TASKS
 
 _PUBLISHED = "as published, zero-shot FID-30K on val2014"
@@ -64,6 +65,7 @@ TASKS: tuple[TaskSpec, ...] = (
     *CAPTION_TASKS,
     *QUESTION_TASKS,
     *BLOCKSWORLD_TASKS,
+    *PICTURE_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (
