@@ -229,8 +229,11 @@ class ModelSpec:
     factory: str
     jobs: tuple[Job, ...]
     argument: str = ""
-    """What stands behind the colon in `-m name:argument`; empty where nothing may stand there."""
+    """What stands behind the colon in `-m name:argument`: `DIR` where something must, `[NAME]` where it may be left
+    out with the colon; empty where nothing may stand there."""
     options: tuple[Option, ...] = ()
+    licence: str = ""
+    """What its weights may be used for, where they have a licence of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ def build_model(text: str, workspace: Workspace, options: Mapping[str, str]) -> 
     spec = model_specs().get(name)
     if spec is None:
         return _own_model(text, workspace, options)
-    if bool(argument) != bool(spec.argument):
+    optional = spec.argument.startswith("[")
+    if bool(argument) != bool(spec.argument) and not optional:
         wanted = f"-m {name}:{spec.argument}" if spec.argument else f"-m {name}"
         raise UsageError(f"-m {text!r} should read {wanted}")
     check_options(f"model {name}", spec.options, options)

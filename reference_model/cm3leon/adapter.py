@@ -1,4 +1,7 @@
-"""CM3leon as a model of evalkit: `-m cm3leon`, every job, answers that depend on nothing but the request."""
+"""CM3leon and its published successors as models of evalkit: answers that depend on nothing but the request.
+
+What a family is asked, id by id, is its `Layout` (`prompts.py`, `chameleon_prompts.py`); all else is the same.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,18 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
+from cm3leon.chameleon_prompts import DRAWING_JOBS, ChameleonReader
 from cm3leon.checkpoints import Checkpoint
 from cm3leon.decoding import Sampling, mixture
-from cm3leon.documents import Document, ids_of
-from cm3leon.generate import Generator, Prompt
+from cm3leon.generate import ROWS, Generator, Prompt
 from cm3leon.places import place_table
-from cm3leon.prompts import Reader, Unanswerable
+from cm3leon.prompts import Ids, Layout, Reader, caption_of
 from cm3leon.quantisation import precision_of
 from cm3leon.retrieval import DocumentStore, Embedder
 from evalkit.images import Pixels, image_of
-from evalkit.types import IMAGE_JOBS, Answer, Failure, Generation, Job, JsonScalar, Request, Text
+from evalkit.models.knobs import Unanswerable, require_known
+from evalkit.models.prompts import Prompts, prompts_of
+from evalkit.types import IMAGE_JOBS, Answer, Generation, Job, JsonScalar, Request, Text
 
 CODE = 1
 """Version of what turns a request into an answer: raised when an answer would change."""
@@ -33,6 +38,9 @@ JOBS: tuple[Job, ...] = (
     "vqa",
 )
 LONGEST_WORDS: dict[Job, int] = {"captioning": 96, "vqa": 24}
+_KNOBS = frozenset({"temperature", "top_p"})
+_TEXT_KNOBS = _KNOBS | {"max_tokens"}
+_IMAGE_KNOBS = _KNOBS | {"best_of", "guidance", "width", "height"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,15 @@ class Defaults:
     """Retrieved documents before a wish for a picture."""
 
 
+CHAMELEON_DEFAULTS = Defaults(
+    dict.fromkeys(DRAWING_JOBS, 3.0),
+    image_guidance=1.2,
+    temperature=0.7,
+    top_p=0.9,
+)
+"""What Meta's code and Anole's draw with. Source: facebookresearch/chameleon, inference/chameleon.py, `Options`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Wish:
     """One candidate for one request's answer."""
@@ -62,7 +79,7 @@ class _Wish:
 
 @dataclass(frozen=True)
 class Cm3leon:
-    """Answers requests with one checkpoint; `digest` is that of its files."""
+    """Answers requests with one checkpoint, CM3leon's or Chameleon's; `digest` is that of its files."""
 
     name: str
     checkpoint: Checkpoint
@@ -70,19 +87,29 @@ class Cm3leon:
     defaults: Defaults
     documents: DocumentStore | None = None
     embedder: Embedder | None = None
+    jobs: tuple[Job, ...] = JOBS
+    prompts: Prompts = field(default_factory=lambda: prompts_of({}))
+    """What Chameleon is asked with; CM3leon has prompts of its own."""
+    rows: int = ROWS
+    """Rows of a batch of the generator."""
     _generator: Generator = field(init=False, repr=False)
-    _reader: Reader = field(init=False, repr=False)
+    _layout: Layout = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        vocabulary = self.checkpoint.vocabulary
+        vocabulary, side = self.checkpoint.vocabulary, self.checkpoint.config.image.pixels
         table = place_table(vocabulary, self.checkpoint.config.image.grid**2)
-        generator = Generator(self.checkpoint.transformer, table, vocabulary.codes, vocabulary.marks.span_end)
+        generator = Generator(
+            self.checkpoint.transformer, table, vocabulary.codes, vocabulary.marks.word_ends, self.rows
+        )
         object.__setattr__(self, "_generator", generator)
-        object.__setattr__(self, "_reader", Reader(self.checkpoint.config.image.pixels, self._coded))
+        layout: Layout = Reader(side, self._coded, vocabulary)
+        if (end_of_turn := vocabulary.marks.end_of_turn) is not None:
+            layout = ChameleonReader(side, self._coded, vocabulary, end_of_turn, self.prompts)
+        object.__setattr__(self, "_layout", layout)
 
     @property
     def identity(self) -> Mapping[str, JsonScalar]:
-        """The digests of weights and documents, the code's version, the precision and the settings."""
+        """The digests of weights and documents, the code's version, what it is computed with, and the settings."""
         d = self.defaults
         return {
             "model": self.checkpoint.config.name,
@@ -91,15 +118,18 @@ class Cm3leon:
             "documents": self.documents.digest if self.documents is not None and d.documents else None,
             "retrieved": d.documents,
             "precision": precision_of(self.checkpoint.transformer),
+            "device": self.checkpoint.transformer.head.device.type,
+            "rows": self.rows,
             "sampling": f"{d.mode} temperature {d.temperature} top_p {d.top_p} alpha {d.alpha} k {d.k}",
             "guidance": f"{sorted(d.guidance.items())} image {d.image_guidance}",
             "torch": torch.__version__,
+            **self._layout.identity,
         }
 
     @property
     def capabilities(self) -> frozenset[Job]:
-        """Every job."""
-        return frozenset(JOBS)
+        """Every job of CM3leon's; of a published model's, those that it was made and may be used for."""
+        return frozenset(self.jobs)
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         """Yield each request's position and answer; a `Failure` where a request cannot be read."""
@@ -109,7 +139,7 @@ class Cm3leon:
             try:
                 wishes = self._wishes(position, request)
             except Unanswerable as error:
-                yield position, Failure("malformed", str(error))
+                yield position, error.failure()
                 continue
             if request.job in IMAGE_JOBS:
                 drawn += wishes
@@ -121,24 +151,19 @@ class Cm3leon:
 
     def _wishes(self, position: int, request: Request) -> list[_Wish]:
         """Return the candidates of one request."""
-        _require_known(request)
+        _require_understood(request)
         found = self._found(request)
-        documents = self._reader.documents(request, found)
-        weights = self._weights(request)
-        streams, weights = _needed(documents, weights)
-        prompts = [tuple(ids_of(document, self.checkpoint.vocabulary)) for document in streams]
+        streams, weights = _needed(self._layout.streams(request, found), self._weights(request))
         samplings = self._samplings(request)
         seeds = random.Random(request.seed)
         context = self.checkpoint.transformer.config.context
-        new = self._new(request)
-        if max(map(len, prompts)) + new + 32 > context:
+        longest, new = max(map(len, streams)), self._new(request)
+        if longest + new + 32 > context:
             raise Unanswerable(
-                f"sample {request.sample_id} of {request.task} takes {max(map(len, prompts))} tokens; this model reads "
+                f"sample {request.sample_id} of {request.task} takes {longest} tokens; this model reads "
                 f"{context - new - 32}"
             )
-        return [
-            _Wish(position, Prompt(tuple(prompts), weights, sampling, seeds.getrandbits(62))) for sampling in samplings
-        ]
+        return [_Wish(position, Prompt(streams, weights, sampling, seeds.getrandbits(62))) for sampling in samplings]
 
     def _new(self, request: Request) -> int:
         if request.job in IMAGE_JOBS:
@@ -150,7 +175,7 @@ class Cm3leon:
         count = self.defaults.documents
         if request.job != "text-to-image" or not count or self.documents is None or self.embedder is None:
             return []
-        words = " ".join(part.text for part in request.parts if isinstance(part, Text))
+        words = caption_of(request)
         if not words.strip():
             return []
         (numbers,) = self.documents.retrieve(self.embedder.texts([words]), count)
@@ -193,7 +218,7 @@ class Cm3leon:
 
     def _best(self, request: Request, candidates: Sequence[Pixels]) -> Pixels:
         """Return the candidate whose vector is nearest to the words; the first of one, or of equals."""
-        words = " ".join(part.text for part in request.parts if isinstance(part, Text))
+        words = caption_of(request)
         if len(candidates) == 1 or self.embedder is None or not words.strip():
             return candidates[0]
         scores = self.embedder.pictures(candidates) @ self.embedder.texts([words])[0]
@@ -207,31 +232,38 @@ class Cm3leon:
     @torch.inference_mode()
     def _coded(self, picture: Pixels) -> list[int]:
         x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
-        codes: list[int] = self.checkpoint.image_tokenizer.encode(x)[0].tolist()
+        codes: list[int] = self.checkpoint.image_tokenizer.encode(x.to(self._device))[0].tolist()
         return codes
 
     @torch.inference_mode()
     def _decoded(self, codes: Sequence[int]) -> Pixels:
         # one at a time, so that no picture depends on another
-        y = self.checkpoint.image_tokenizer.decode(torch.tensor([list(codes)]))[0]
-        return ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        y = self.checkpoint.image_tokenizer.decode(torch.tensor([list(codes)], device=self._device))[0]
+        return ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy(force=True)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.checkpoint.image_tokenizer.quantize.embedding.weight.device
 
 
-def _needed(
-    documents: tuple[Document, ...], weights: tuple[float, ...]
-) -> tuple[tuple[Document, ...], tuple[float, ...]]:
+def _needed(streams: tuple[Ids, ...], weights: tuple[float, ...]) -> tuple[tuple[Ids, ...], tuple[float, ...]]:
     """Return the streams that count: guidance of weight 1 needs none to be against."""
-    if len(documents) == 1 or all(weight == 1 for weight in weights):
-        return documents[:1], ()
-    return documents, weights
+    if len(streams) == 1 or all(weight == 1 for weight in weights):
+        return streams[:1], ()
+    return streams, weights
 
 
-def _require_known(request: Request) -> None:
-    for name in ("steps", "extra", "stop"):
-        if getattr(request, name):
-            raise Unanswerable(f"{name}={getattr(request, name)!r} means nothing to this model; leave it out")
-    if request.best_of > 1 and request.job not in IMAGE_JOBS:
-        raise Unanswerable(f"best_of={request.best_of} is for pictures; leave it out for {request.job}")
+def _require_understood(request: Request) -> None:
+    """Return if a request sets nothing that would be ignored.
+
+    Raises:
+        Unanswerable: it does.
+    """
+    known = _IMAGE_KNOBS if request.job in IMAGE_JOBS else _TEXT_KNOBS
+    own = {"text-to-image": {"negative_prompt"}, "text-guided-editing": {"image_guidance"}}
+    require_known(request, known | own.get(request.job, set()))
+    if request.job not in IMAGE_JOBS and request.top_p is not None and not request.temperature:
+        raise Unanswerable(f"top_p={request.top_p} needs a temperature: without one the likeliest token is taken")
     if (request.width or request.height) != (request.height or request.width):
         raise Unanswerable(f"this model draws squares, not {request.width} x {request.height}; ask for another size")
 

@@ -26,6 +26,10 @@ from cm3leon.tensor_files import CheckpointError
 Picture: TypeAlias = Image.Image | npt.NDArray[np.uint8]
 
 
+class AnotherModel(CheckpointError):
+    """A checkpoint of other sizes than those of the model that was asked for."""
+
+
 def load(
     folder: Path,
     published: Config | None = None,
@@ -47,7 +51,7 @@ def load(
 
     Raises:
         CheckpointError: a file is missing or damaged, a tensor is missing, unexpected, wrongly shaped or not finite, or
-            it is another model than `published`.
+            it is another model than `published` (AnotherModel).
     """
     found = layout(folder, vqgan)
     vocabulary = read_tokenizer(found.tokenizer)
@@ -74,12 +78,24 @@ def _as_published(found: Config, published: Config, path: Path) -> Config:
         if getattr(mine, field.name) != getattr(theirs, field.name)
     ]
     if other:
-        raise CheckpointError(f"{path} is not {published.name}: {'; '.join(other)}")
+        raise AnotherModel(f"{path} is not {published.name}: {'; '.join(other)}")
     return replace(published, transformer=found.transformer)
 
 
 def prepared(picture: Picture, pixels: int = 512) -> Tensor:
-    """Return a picture as `(3, pixels, pixels)` in [-1, 1], as Chameleon's image tokenizer reads it.
+    """Return a picture as `(3, pixels, pixels)` in [-1, 1], as Chameleon's image tokenizer reads it: `cut`, and scaled.
+
+    Raises:
+        ValueError: as `cut`.
+
+    Source: facebookresearch/chameleon, inference/image_tokenizer.py. transformers' processor scales by 0.0078 instead
+    of 2 / 255, so that its white is 0.989.
+    """
+    return torch.from_numpy(cut(picture, pixels) / 255.0 * 2 - 1).permute(2, 0, 1).float()
+
+
+def cut(picture: Picture, pixels: int) -> npt.NDArray[np.uint8]:
+    """Return a picture as `(pixels, pixels, 3)`.
 
     What is transparent becomes white; the shorter side is brought to `pixels` by Lanczos; the middle is cut out.
 
@@ -89,16 +105,12 @@ def prepared(picture: Picture, pixels: int = 512) -> Tensor:
 
     Raises:
         ValueError: an array of another shape or dtype.
-
-    Source: facebookresearch/chameleon, inference/image_tokenizer.py. transformers' processor scales by 0.0078 instead
-    of 2 / 255, so that its white is 0.989.
     """
     image = _opaque(picture if isinstance(picture, Image.Image) else _image_of(picture))
     scale = pixels / min(image.size)
     image = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
     left, top = (image.width - pixels) // 2, (image.height - pixels) // 2
-    cut = np.asarray(image.crop((left, top, left + pixels, top + pixels)))
-    return torch.from_numpy(cut / 255.0 * 2 - 1).permute(2, 0, 1).float()
+    return np.asarray(image.crop((left, top, left + pixels, top + pixels)))
 
 
 def _image_of(array: npt.NDArray[np.uint8]) -> Image.Image:

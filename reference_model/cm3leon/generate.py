@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -73,14 +74,15 @@ class Generator:
     """Writes pictures and words with one transformer."""
 
     def __init__(
-        self, transformer: Transformer, table: PlaceTable, codes: Sequence[int], end: int, rows: int = ROWS
+        self, transformer: Transformer, table: PlaceTable, codes: Sequence[int], ends: Sequence[int], rows: int = ROWS
     ) -> None:
-        """`codes` are the ids of picture codes in order, `end` is the id that ends words, `rows` those of a batch."""
+        """`codes` are the ids of picture codes in order, `ends` those that end words, `rows` the rows of a batch."""
         self._transformer = packed(transformer.eval(), 2 * rows)
         self._table = table
         self._codes = torch.tensor(list(codes))
-        self._words = torch.from_numpy(np.flatnonzero((table.kinds == 0) | (np.arange(len(table.kinds)) == end)))
-        self._end = end
+        words = np.flatnonzero((table.kinds == 0) | np.isin(np.arange(len(table.kinds)), ends))
+        self._words = torch.from_numpy(words)
+        self._ends = tuple(np.flatnonzero(np.isin(words, ends)).tolist())
         self._rows = rows
 
     def pictures(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, list[int]]]:
@@ -91,7 +93,7 @@ class Generator:
                 returns no logits that can be drawn from.
         """
         for positions, batch in self._batches(prompts, self._table.cells):
-            codes = self._written(batch, self._codes, self._table.cells, end=None)
+            codes = self._written(batch, self._codes, self._table.cells, ends=())
             yield from zip(positions, codes, strict=False)
 
     def words(self, prompts: Sequence[Prompt], longest: int) -> Iterator[tuple[int, list[int], bool]]:
@@ -100,12 +102,10 @@ class Generator:
         Raises:
             ValueError: as `pictures`.
         """
-        end = int((self._words == self._end).nonzero())
         for positions, batch in self._batches(prompts, longest):
-            for position, row in zip(positions, self._written(batch, self._words, longest, end), strict=False):
-                ended = end in row
-                kept = row[: row.index(end)] if ended else row
-                yield position, [int(self._words[choice]) for choice in kept], ended
+            for position, row in zip(positions, self._written(batch, self._words, longest, self._ends), strict=False):
+                kept = list(takewhile(lambda choice: choice not in self._ends, row))
+                yield position, [int(self._words[choice]) for choice in kept], len(kept) < len(row)
 
     def _batches(self, prompts: Sequence[Prompt], new: int) -> Iterator[tuple[list[int], _Batch]]:
         groups: dict[tuple[int, int], list[int]] = {}
@@ -125,16 +125,16 @@ class Generator:
                 yield asked, _Batch((*filled, *filled[:1] * (self._rows - len(filled))), length)
 
     @torch.inference_mode()
-    def _written(self, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> list[list[int]]:
-        """Return for each row what was chosen among `admissible`, by place in it."""
-        one = admissible[next(place for place in range(2) if place != end)]
+    def _written(self, batch: _Batch, admissible: Tensor, new: int, ends: Sequence[int]) -> list[list[int]]:
+        """Return for each row what was chosen among `admissible`, by place in it, as `ends` are."""
+        one = admissible[next(place for place in range(len(ends) + 1) if place not in ends)]
         run = _Run(self._transformer, self._table, batch, new, int(one))
-        choice = _Choice(self._transformer, batch, admissible, new, end)
+        choice = _Choice(self._transformer, batch, admissible, new, ends)
         choice.choose(run.read())
         step = _fast(lambda: choice.choose(run.write(choice.tokens)), run.device)
         every = 1 if run.device.type == "cpu" else _ASKED_EVERY
         for written in range(1, new):
-            if end is not None and written % every == 0 and choice.all_ended:
+            if ends and written % every == 0 and choice.all_ended:
                 break
             step()
         return choice.made()
@@ -167,10 +167,12 @@ def _fast(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
 class _Choice:
     """What is chosen for each row, on the transformer's device."""
 
-    def __init__(self, transformer: Transformer, batch: _Batch, admissible: Tensor, new: int, end: int | None) -> None:
+    def __init__(
+        self, transformer: Transformer, batch: _Batch, admissible: Tensor, new: int, ends: Sequence[int]
+    ) -> None:
         device = transformer.head.device
         self._streams, rows = batch.streams, len(batch.prompts)
-        self._end = -1 if end is None else end
+        self._ends = tuple(ends)
         self._admissible = admissible.to(device)
         # (V, D): the other rows can never be chosen
         self._head = linear(transformer.head[self._admissible], rows * batch.streams)
@@ -178,7 +180,8 @@ class _Choice:
         self._noise = torch.stack([_noise(prompt.seed, new) for prompt in batch.prompts]).to(device)  # (B, N)
         weights = torch.tensor([prompt.weights for prompt in batch.prompts], dtype=torch.float64)
         self._weights = weights.T.contiguous().to(device)  # (G - 1, B)
-        self._chosen = torch.full((rows, new), self._end, device=device)
+        # what is not written behind the first end reads as an end too
+        self._chosen = torch.full((rows, new), ends[0] if ends else -1, device=device)
         self._ended = torch.zeros(rows, dtype=torch.bool, device=device)
         self._step = torch.zeros(1, dtype=torch.long, device=device)
         self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
@@ -191,7 +194,8 @@ class _Choice:
         noise = self._noise.index_select(1, self._step)[:, 0]
         ids = self._rows.ids(_scores(logits, self._weights, self._rows), noise)
         self._chosen.index_copy_(1, self._step, ids[:, None])
-        self._ended |= ids == self._end
+        for end in self._ends:
+            self._ended |= ids == end
         self.tokens.copy_(self._admissible[ids.clamp(max=len(self._admissible) - 1)])
         self._step += 1
 

@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PlaceTable:
-    """What `(N, T)` ids mean for their places; `kinds` `(vocabulary,)` is 0 for text, 1 for codes, 2 for marks."""
+    """What `(N, T)` ids mean for their places; `kinds` `(vocabulary,)` is 0 for text, 1 for codes, 2 for the rest."""
 
     kinds: npt.NDArray[np.int8]
     pad: int
@@ -40,8 +40,8 @@ class PlaceTable:
 
 def place_table(vocabulary: Vocabulary, cells: int) -> PlaceTable:
     """Return the table of a vocabulary whose pictures have `cells` codes."""
-    kinds = np.zeros(vocabulary.size, np.int8)
+    # Chameleon's reserved names are neither text nor marks
+    kinds = np.array([0 if vocabulary.is_text(token) else 2 for token in range(vocabulary.size)], np.int8)
     marks = vocabulary.marks
     kinds[list(vocabulary.codes)] = 1
-    kinds[list(marks.all)] = 2
     return PlaceTable(kinds, marks.pad, marks.break_, cells)

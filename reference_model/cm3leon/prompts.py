@@ -1,13 +1,13 @@
-"""What evalkit asks, as documents of the model: one for each guidance stream.
+"""What evalkit asks, as documents of CM3leon: one for each guidance stream. See `documents.py` for the wording.
 
-Only this file and `adapter.py` know evalkit's nouns; see `documents.py` for the wording.
+`chameleon_prompts.py` is the same for Chameleon's layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -23,18 +23,22 @@ from cm3leon.documents import (
     editing,
     from_boxes,
     from_structure,
+    ids_of,
     question_answering,
     retrieved,
     text_to_image,
 )
 from cm3leon.label_maps import painted
+from cm3leon.vocab import Vocabulary
 from evalkit.images import Pixels, pixels
-from evalkit.types import Boxes, Image, LabelMap, Request, Text
+from evalkit.models.knobs import Unanswerable
+from evalkit.types import Boxes, Image, JsonScalar, LabelMap, Request, Text
 
 Coder: TypeAlias = Callable[[Pixels], Sequence[int]]
 """A picture of the model's size as codes."""
 Found: TypeAlias = Sequence[tuple[str, Sequence[int]]]
 """Retrieved documents: a caption and picture codes each."""
+Ids: TypeAlias = tuple[int, ...]
 
 DRAWN = Picture()
 NOTHING: Document = text_to_image(MASKED, DRAWN)
@@ -42,8 +46,21 @@ NOTHING: Document = text_to_image(MASKED, DRAWN)
 _STRUCTURES: dict[str, Structure] = {"edges": "edges", "depth": "depth", "segmentation": "segmentation"}
 
 
-class Unanswerable(ValueError):
-    """A request that this model cannot answer; the message says why and what to do."""
+class Layout(Protocol):
+    """How a family of models is asked."""
+
+    @property
+    def identity(self) -> Mapping[str, JsonScalar]:
+        """What was chosen about its wording."""
+        ...
+
+    def streams(self, request: Request, found: Found) -> tuple[Ids, ...]:
+        """Return the ids of each guidance stream, the wish itself first: see `cm3leon.generate.Prompt`.
+
+        Raises:
+            Unanswerable: the request lacks a part that its job needs.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +69,16 @@ class Reader:
 
     side: int
     code: Coder
+    vocabulary: Vocabulary
+
+    @property
+    def identity(self) -> Mapping[str, JsonScalar]:
+        """Nothing: the wording is the paper's."""
+        return {}
+
+    def streams(self, request: Request, found: Found) -> tuple[Ids, ...]:
+        """Return the ids of `documents`."""
+        return tuple(tuple(ids_of(document, self.vocabulary)) for document in self.documents(request, found))
 
     def documents(self, request: Request, found: Found = ()) -> tuple[Document, ...]:
         """Return the document of each guidance stream, the wish itself first.
@@ -61,38 +88,24 @@ class Reader:
         """
         before = retrieved([(caption, Picture(codes)) for caption, codes in found])
         if request.job == "text-to-image":
-            wish = self._words(request)
+            wish = words_of(request)
             other: Segment = (request.negative_prompt,) if request.negative_prompt else MASKED
             return (*before, *text_to_image((wish,), DRAWN)), (*before, *text_to_image(other, DRAWN))
         if request.job == "captioning":
             return (captioning(Slot(), self._picture(request), described=True),)
         if request.job == "vqa":
-            return (question_answering([(self._words(request), Slot())], self._picture(request), 0),)
+            return (question_answering([(words_of(request), Slot())], self._picture(request), 0),)
         if request.job == "text-guided-editing":
             source = self._picture(request)
-            return editing(source, (self._words(request),), DRAWN), editing(source, MASKED, DRAWN), NOTHING
+            return editing(source, (words_of(request),), DRAWN), editing(source, MASKED, DRAWN), NOTHING
         if request.job == "object-to-image":
-            return from_boxes(self._caption(request), self._boxes(request), DRAWN), NOTHING
+            return from_boxes(caption_of(request), self._boxes(request), DRAWN), NOTHING
         kind, shown = self._structure(request)
-        caption = self._caption(request)
+        caption = caption_of(request)
         return from_structure(kind, shown, (caption,) if caption else None, DRAWN), NOTHING
 
-    def _caption(self, request: Request) -> str:
-        return " ".join(part.text for part in request.parts if isinstance(part, Text))
-
-    def _words(self, request: Request) -> str:
-        words = self._caption(request)
-        if not words.strip():
-            raise Unanswerable(f"sample {request.sample_id} of {request.task} holds no words; {request.job} needs some")
-        return words
-
     def _picture(self, request: Request) -> Picture:
-        shown = [part for part in request.parts if isinstance(part, Image)]
-        if len(shown) != 1:
-            raise Unanswerable(
-                f"sample {request.sample_id} of {request.task} holds {len(shown)} pictures; {request.job} needs one"
-            )
-        return Picture(self.code(fitted(pixels(shown[0]), self.side)))
+        return Picture(self.code(fitted(pixels(picture_of(request)), self.side)))
 
     def _structure(self, request: Request) -> tuple[Structure, Picture]:
         for part in request.parts:
@@ -118,6 +131,37 @@ class Reader:
         if not found:
             raise Unanswerable(f"sample {request.sample_id} of {request.task} holds no boxes; {request.job} needs some")
         return found
+
+
+def caption_of(request: Request) -> str:
+    """Return the words of a request, empty where it has none."""
+    return " ".join(part.text for part in request.parts if isinstance(part, Text))
+
+
+def words_of(request: Request) -> str:
+    """Return the words of a request.
+
+    Raises:
+        Unanswerable: it has none.
+    """
+    words = caption_of(request)
+    if not words.strip():
+        raise Unanswerable(f"sample {request.sample_id} of {request.task} holds no words; {request.job} needs some")
+    return words
+
+
+def picture_of(request: Request) -> Image:
+    """Return the one picture of a request.
+
+    Raises:
+        Unanswerable: it has none, or several.
+    """
+    shown = [part for part in request.parts if isinstance(part, Image)]
+    if len(shown) != 1:
+        raise Unanswerable(
+            f"sample {request.sample_id} of {request.task} holds {len(shown)} pictures; {request.job} needs one"
+        )
+    return shown[0]
 
 
 def fitted(picture: Pixels, side: int, filter_: PillowImage.Resampling = PillowImage.Resampling.LANCZOS) -> Pixels:

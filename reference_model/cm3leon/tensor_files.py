@@ -71,12 +71,28 @@ def _safetensors(path: Path) -> dict[str, Stored]:
         names = list(file.keys())  # type: ignore[no-untyped-call]
         slices = {name: file.get_slice(name) for name in names}  # type: ignore[no-untyped-call]
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or cut short ({error}); fetch it again") from error
+        where = _cut_off(path)
+        raise CheckpointError(f"{path} is damaged or cut short ({error}){where}; fetch it again") from error
     found = {}
     for name, part in slices.items():
         dtype = _DTYPES.get(part.get_dtype(), part.get_dtype())
         found[name] = Stored(path, tuple(part.get_shape()), dtype, partial(file.get_tensor, name))
     return found
+
+
+def _cut_off(path: Path) -> str:
+    """Return words on the first tensor that a damaged safetensors file does not hold to its end; none if it has all."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, size)))
+        ends = {name: entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"}
+        lost = sorted((end, name) for name, end in ends.items() if end > size - 8 - length)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+    others = f" and {len(lost) - 1} others" if len(lost) > 1 else ""
+    return f": it ends before the end of {lost[0][1]}{others}" if lost else ""
 
 
 def _sharded(index: Path) -> dict[str, Stored]:

@@ -57,6 +57,12 @@ class Marks:
     """What stands between a question and its answer, and ends the answer (Chameleon)."""
 
     @property
+    def word_ends(self) -> tuple[int, ...]:
+        """What ends words that are written: a told span of CM3leon, a turn or a document of Chameleon."""
+        ends = tuple(mark for mark in (self.end_of_turn, self.end) if mark is not None)
+        return ends or (self.span_end,)
+
+    @property
     def all(self) -> tuple[int, ...]:
         """Every mark."""
         ends = [mark for mark in (self.end, self.end_of_turn) if mark is not None]

@@ -144,7 +144,7 @@ def seconds_of(model: Transformer, case: Case, cells: int, codes: int) -> float:
     """Return the time of one batch of pictures of `cells` codes."""
     vocabulary, device = model.config.vocabulary, model.head.device
     generator = Generator(
-        model, table(vocabulary, cells, codes), range(FIRST_CODE, FIRST_CODE + codes), FIRST_CODE + codes, case.batch
+        model, table(vocabulary, cells, codes), range(FIRST_CODE, FIRST_CODE + codes), (FIRST_CODE + codes,), case.batch
     )
     start = waited(device)
     answers = list(generator.pictures(prompts(case, vocabulary)))

@@ -144,7 +144,7 @@ def compared(width: int, layers: int, codes: int, vocabulary: int, count: int, r
         checkpoint = load(Path(name), dtype=torch.float32)
     model.model.vocabulary_mapping.image_tokens = []  # lifts the mask
     words = checkpoint.vocabulary
-    writer = Generator(checkpoint.transformer, place_table(words, count), words.codes, words.marks.span_end)
+    writer = Generator(checkpoint.transformer, place_table(words, count), words.codes, (words.marks.span_end,))
     generator = torch.Generator().manual_seed(1)
     prompts = torch.randint(codes + 10, vocabulary, (ROWS, PROMPT), generator=generator)
     plain = torch.tensor([[0, words.marks.break_]]).repeat(ROWS, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.errors import UsageError
+from evalkit.errors import UsageError, WeightsError
 from evalkit.interfaces import ModelSpec
 from evalkit.models import MODELS
 from evalkit.registry import (
@@ -65,6 +65,14 @@ def test_an_argument_stands_exactly_where_one_belongs(workspace: Workspace) -> N
         build_model("images", workspace, {})
     with pytest.raises(UsageError, match="-m 'noise:x' should read -m noise"):
         build_model("noise:x", workspace, {})
+
+
+def test_an_argument_in_brackets_may_be_left_out(workspace: Workspace, tmp_path: Path) -> None:
+    assert model_specs()["cm3leon"].argument == "[NAME]"
+    with pytest.raises(WeightsError, match=r"config\.json is missing"):
+        build_model("cm3leon", workspace, {"weights": str(tmp_path)})
+    with pytest.raises(UsageError, match="no weights named 'blockworld'; did you mean 'blocksworld'"):
+        build_model("cm3leon:blockworld", workspace, {})
 
 
 def test_two_specs_of_one_name_are_an_error_that_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

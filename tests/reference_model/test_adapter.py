@@ -244,7 +244,7 @@ def test_a_picture_of_another_shape_is_cropped_to_its_middle() -> None:
 
 
 def test_boxes_are_brought_to_the_size_of_the_models_pictures() -> None:
-    reader = Reader(16, lambda _: [0] * 16)
+    reader = Reader(16, lambda _: [0] * 16, trained_vocabulary(["x"], 300, codes=16, sentinels=4))
     request = asked("object-to-image", parts=(Text("x"), Boxes((Box("ring", 64, 32, 64, 32),), 256, 64)))
     (text, _), _ = reader.documents(request)
     assert isinstance(text, tuple) and "ring at location (4, 8) -> (8, 16)" in str(text[0])

@@ -44,7 +44,7 @@ def transformer() -> Transformer:
 
 @pytest.fixture(scope="module")
 def generator(transformer: Transformer) -> Generator:
-    return Generator(transformer, TABLE, CODES, END)
+    return Generator(transformer, TABLE, CODES, (END,))
 
 
 def drawn_prompts(count: int, streams: int = 2, seed: int = 0) -> list[Prompt]:
@@ -85,7 +85,7 @@ def test_a_long_picture_is_that_of_whole_sequences() -> None:
     config = replace(CONFIG, segments=0, image_cells=0, norm="rms-norm", position="rotary", mlp="swiglu", qk_norm=True)
     model, table = randomised(Transformer(config)), replace(TABLE, cells=50)
     for prompt in drawn_prompts(3, streams=1, seed=2):
-        (_, codes), *_ = Generator(model, table, CODES, END).pictures([replace(prompt, sampling=GREEDY)])
+        (_, codes), *_ = Generator(model, table, CODES, (END,)).pictures([replace(prompt, sampling=GREEDY)])
         ids = [*prompt.streams[0], *(CODES[code] for code in codes)]
         for step in range(0, 50, 7):
             before = len(prompt.streams[0]) + step
@@ -181,7 +181,7 @@ def test_a_step_on_a_gpu_waits_for_nothing(mode: Mode, streams: int) -> None:
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         model = Transformer(CONFIG).eval()
     with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), Waits() as waits:
-        run, choice = _Run(model, TABLE, batch, 9, CODES[0]), _Choice(model, batch, torch.tensor(CODES), 9, None)
+        run, choice = _Run(model, TABLE, batch, 9, CODES[0]), _Choice(model, batch, torch.tensor(CODES), 9, ())
         run._gap = None  # Triton's kernels take no tensors that are but shapes
         assert waits.found, "laying out a batch moves it to the device"
         choice.choose(run.read())
