@@ -22,7 +22,7 @@ from evalkit.types import Image, ImageRole, Json, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.blocksworld.files import DATA, DIGEST, document
 from evalkit_tasks.caption_sets import DEMO
-from evalkit_tasks.coco import members
+from evalkit_tasks.official_files import members
 
 MAX_TEXT = 10_000
 """Longest instruction or caption that is believed, in characters."""
