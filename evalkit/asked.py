@@ -1,7 +1,7 @@
 """What a run asks, kept in its folder for pages to show.
 
     runs/NAME/asked.jsonl      while the run goes on: a head, then a `SampleRecord` without answer for each sample
-    runs/NAME/pictures.json    where the pictures of questions and references are that lie in files of their own
+    runs/NAME/pictures.json    where the pictures of questions and references are that lie in files or archives
 
 The pictures that are in memory alone (drawn, or taken from an archive) are put into the cache's store.
 """
@@ -22,7 +22,7 @@ from evalkit.json_values import a_number, a_text, an_object
 from evalkit.keys import noun_json
 from evalkit.questions import Asked
 from evalkit.results import SampleRecord, sample_json, sample_of
-from evalkit.types import Image, Json, LabelMap, Mask, Part
+from evalkit.types import Image, Json, LabelMap, Mask, Part, ZipPicture
 
 ASKED = "asked.jsonl"
 PICTURES = "pictures.json"
@@ -118,11 +118,13 @@ def asked_samples(folder: Path) -> Iterator[SampleRecord]:
 
 def _keep_pictures(folder: Path, questions: Iterable[Sequence[Part]], store: BlobStore) -> None:
     """Make the pictures of these parts findable by digest: in `store`, or by a note of the file that holds them."""
-    places: dict[str, str] = {}
+    places: dict[str, Json] = {}
     stored: set[str] = set()
     for image in (image for parts in questions for part in parts for image in _images(part)):
         if isinstance(image.content, Path):
             places[image.digest] = str(image.content.resolve())
+        elif isinstance(image.content, ZipPicture):
+            places[image.digest] = [str(image.content.archive.resolve()), image.content.member]
         elif image.content is not None and image.digest not in stored:
             stored.add(image.digest)
             store.put(image)
@@ -136,8 +138,8 @@ def _images(part: Part) -> tuple[Image, ...]:
     return (part,) if isinstance(part, Image) else ()
 
 
-def picture_files(folder: Path) -> dict[str, Path]:
-    """Return where the pictures of the run in `folder` are that lie in files of their own, by digest.
+def picture_files(folder: Path) -> dict[str, Path | ZipPicture]:
+    """Return where the pictures of the run in `folder` are that lie in files or archives of their own, by digest.
 
     Raises:
         DataError: the list is damaged.
@@ -145,11 +147,18 @@ def picture_files(folder: Path) -> dict[str, Path]:
     path = folder / PICTURES
     try:
         document: dict[str, Json] = an_object(json.loads(path.read_text(encoding="utf-8")))
-        return {digest: Path(a_text(place)) for digest, place in document.items()}
+        return {digest: _place(value) for digest, value in document.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a list of pictures ({error!r}); run the task again") from error
+
+
+def _place(value: Json) -> Path | ZipPicture:
+    if isinstance(value, list):
+        archive, member = map(a_text, value)
+        return ZipPicture(Path(archive), member)
+    return Path(a_text(value))
 
 
 def answered_at(cache: Cache, keys: Iterable[str]) -> dict[str, float]:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
+from evalkit.archives import member_bytes
 from evalkit.errors import CacheError, DataError
-from evalkit.types import Image, ImageRole, RemoteFile
+from evalkit.types import Image, ImageRole, RemoteFile, ZipPicture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -29,7 +30,7 @@ MAX_PIXELS = 100_000_000
 _STORED = "where the cache holds it, `evalkit cache verify --set-aside` drops it and the next run makes it again"
 
 
-def decode(content: bytes | Path, where: str) -> Pixels:
+def decode(content: bytes | Path | ZipPicture, where: str) -> Pixels:
     """Return the pixels `(H, W, 3)` of an encoded picture, converted to RGB as `PIL.Image.convert` does.
 
     Of an animated file the first frame is taken. `where` names the picture in errors.
@@ -37,7 +38,8 @@ def decode(content: bytes | Path, where: str) -> Pixels:
     Raises:
         DataError: it cannot be read, is truncated, has 16 bits a channel, or more than `MAX_PIXELS` pixels.
     """
-    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    encoded = member_bytes(content) if isinstance(content, ZipPicture) else content
+    source = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
@@ -112,7 +114,7 @@ def image_of(array: Pixels, role: ImageRole = "generated") -> Image:
     return Image(pixel_digest(array), width, height, role, encode_png(array))
 
 
-def read_image(content: bytes | Path, where: str, role: ImageRole = "source") -> Image:
+def read_image(content: bytes | Path | ZipPicture, where: str, role: ImageRole = "source") -> Image:
     """Return an encoded picture as an `Image` whose content stays as it is.
 
     Raises:

@@ -8,7 +8,7 @@ A room or a third party announces tables of specs through the entry points `eval
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
@@ -72,13 +72,17 @@ class MetricResult:
     """What a metric found.
 
     `per_sample` maps a score's name to the score of each sample id. `protocols` holds each protocol whose digest stands
-    on an estimate. `series` holds curves for plots by name: pairs of x and y (`fid_by_n`).
+    on an estimate. `series` holds curves for plots by name: pairs of x and y (`fid_by_n`). `files` holds texts that are
+    to lie beside `run.json`, by file name: what a benchmark's server wants to be sent.
     """
 
     estimates: Mapping[str, Estimate | Unavailable]
     protocols: tuple[MeasurementProtocol, ...]
     per_sample: Mapping[str, Mapping[str, float]]
     series: Mapping[str, tuple[tuple[float, float], ...]]
+    files: Mapping[str, str] = field(default_factory=dict)
+    stamps: tuple[str, ...] = ()
+    """Words that follow every number of the run, such as how many answers could not be judged."""
 
 
 class Metric(Protocol[S]):

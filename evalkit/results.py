@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from evalkit.errors import DataError
 from evalkit.json_values import a_list, a_number, a_whole_number, an_object
@@ -123,8 +124,12 @@ def estimate_json(estimate: Estimate | Unavailable) -> Json:
     return document
 
 
-def write_run(directory: Path, run: Run, samples: Iterable[SampleRecord]) -> None:
+def write_run(
+    directory: Path, run: Run, samples: Iterable[SampleRecord], files: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write a run's folder; each file is written beside its place and renamed, `run.json` last.
+
+    `files` are texts of metrics that lie beside it, by file name.
 
     Raises:
         OSError: the folder cannot be written.
@@ -132,6 +137,8 @@ def write_run(directory: Path, run: Run, samples: Iterable[SampleRecord]) -> Non
     directory.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(sample_json(record)) + "\n" for record in samples)
     _write_renamed(directory / "samples.jsonl", lines)
+    for name, content in files.items():
+        _write_renamed(directory / name, [content])
     text = json.dumps(run_json(run), indent=1) + "\n"
     _write_renamed(directory / "run.json", [text])
 

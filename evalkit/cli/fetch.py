@@ -49,7 +49,8 @@ def fetch(
 
 
 def _fetched(name: str, workspace: Workspace, options: dict[str, str]) -> list[Path]:
-    from evalkit.weights import WEIGHTS, require
+    from evalkit.weight_table import WEIGHTS
+    from evalkit.weights import require
 
     if name in data_specs():
         spec = data_specs()[name]

@@ -1,8 +1,10 @@
-"""Which data and weights are on this machine, where, and how to get the others."""
+"""Which data and weights are on this machine, where, and how to get the others; what the code says of itself."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -14,7 +16,7 @@ from evalkit.types import Json
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from evalkit.weights import Weight
+    from evalkit.weight_table import Weight
 
 Entry: TypeAlias = Mapping[str, Json]
 
@@ -50,7 +52,7 @@ def _data_entry(spec: DataSpec, workspace: Workspace) -> Entry:
 
 def located_weights(workspace: Workspace) -> dict[str, Entry]:
     """Return every weight by name, with the place where its file was found; the network is not asked."""
-    from evalkit.weights import WEIGHTS
+    from evalkit.weight_table import WEIGHTS
 
     return {name: _weight_entry(name, WEIGHTS[name], workspace) for name in sorted(WEIGHTS)}
 
@@ -76,3 +78,11 @@ def _weight_entry(name: str, weight: Weight, workspace: Workspace) -> Entry:
         "problem": problem,
         "get": "" if found or problem else f"evalkit fetch {name}",
     }
+
+
+def described(factory: str) -> str:
+    """Return the docstring of the module that holds `factory` (`package.module:name`), without importing it."""
+    spec = find_spec(factory.partition(":")[0])
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return ""
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from evalkit.cli.inventory import Entry, located_data, located_weights
+from evalkit.cli.inventory import Entry, described, located_data, located_weights
 from evalkit.cli.run_flags import RUNS
 from evalkit.cli.words import columns, number, page_width, print_json
 from evalkit.errors import DataError, UsageError, nearest
@@ -47,7 +47,8 @@ def ls(
     workspace = Workspace(cache=cache or default_cache_dir(), data_dir=data_dir, offline=True)
     tables = {wanted: _table(wanted, workspace) for wanted in _kinds(kind)}
     if kind is not None and name is not None:
-        tables[kind] = {name: _named(kind, name, tables[kind])}
+        entry = _named(kind, name, tables[kind])
+        tables[kind] = {name: {**entry, "about": described(str(entry["factory"]))} if kind == "tasks" else entry}
     if json:
         print_json({wanted: [dict(entry) for entry in table.values()] for wanted, table in tables.items()}, sys.stdout)
     elif kind is not None and name is not None:
@@ -94,10 +95,11 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _details(entry: Entry) -> str:
-    shown = {key: value for key, value in entry.items() if value not in ("", None, [], ())}
+    shown = {key: value for key, value in entry.items() if key != "about" and value not in ("", None, [], ())}
     rows = [(key, line) for key, value in shown.items() for line in _lines(value)]
     first = [row if i == 0 or rows[i - 1][0] != row[0] else ("", row[1]) for i, row in enumerate(rows)]
-    return columns(first, page_width())
+    about = f"\n\n{entry['about']}" if entry.get("about") else ""
+    return columns(first, page_width()) + about
 
 
 def _lines(value: Json | tuple[Json, ...]) -> list[str]:

@@ -53,7 +53,7 @@ def fill_from_config(app: App, commands: tuple[str, ...], arguments: ArgumentCol
 
 def unknown_variables(app: App) -> dict[str, str]:
     """Return each environment variable that starts as a flag's does but is none, with words that offer the nearest."""
-    from evalkit.weights import WEIGHTS
+    from evalkit.weight_table import WEIGHTS
 
     known = {*NO_FLAGS, *(weight.variable for weight in WEIGHTS.values())}
     for command in _leaves(app):

@@ -13,6 +13,7 @@ from itertools import islice
 from evalkit.errors import EvalkitError, RunError
 from evalkit.executors.batches import FIRST, BatchSizes
 from evalkit.interfaces import Model
+from evalkit.models.turns import answers_in_turns
 from evalkit.types import Answer, Failure, Request
 from evalkit.workspace import Workspace
 
@@ -86,7 +87,7 @@ class LocalExecutor:
         start = time.perf_counter()
         fault = None
         try:
-            for index, answer in self.model.generate([request for _, request in batch]):
+            for index, answer in answers_in_turns(self.model, [request for _, request in batch]):
                 if index not in open_places:
                     raise RunError(
                         f"model {self.model.name} answered position {index} of a batch of {len(batch)}, which "

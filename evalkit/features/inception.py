@@ -20,13 +20,15 @@ import PIL
 import PIL.features
 
 from evalkit.features.cache import FeatureCache
+from evalkit.features.extraction import cached_rows
 from evalkit.features.inception_tensors import InceptionTensors, read_inception
 from evalkit.features.inputs import NETWORK_SIZE, InputProtocol, Preparation, input_protocol, preparation
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.keys import digest
 from evalkit.progress import Progress
 from evalkit.types import Json, JsonScalar
-from evalkit.weights import WEIGHTS, Weight, require
+from evalkit.weight_table import WEIGHTS, Weight
+from evalkit.weights import require
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -158,31 +160,22 @@ class InceptionExtractor:
             CacheError: the cache is damaged or cannot be written.
         """
         names = identities(pictures, cache)
-        distinct = dict(zip(names, pictures, strict=True))
-        place = {name: row for row, name in enumerate(distinct)}
-        if cache is None:
-            vectors, found = np.zeros((len(distinct), DIM), np.float32), np.zeros(len(distinct), np.bool_)
-        else:
-            vectors, found = cache.get_many(list(distinct), self.fingerprint, DIM)
-        missing = {name: picture for name, picture in distinct.items() if not found[place[name]]}
-        for some, computed in self._computed(missing, progress or self._workspace.progress):
-            vectors[[place[name] for name in some]] = computed
-            if cache is not None:
-                cache.put_many(some, self.fingerprint, computed)
-        if len(distinct) < len(names):
-            vectors = vectors[[place[name] for name in names]]
+        told = progress or self._workspace.progress
+
+        def compute(positions: list[int]) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+            yield from self._computed({position: pictures[position] for position in positions}, told)
+
+        vectors = cached_rows(names, cache, self.fingerprint, DIM, compute)
         return Features(vectors, self._logits(vectors) if logits else None, tuple(names))
 
     def _computed(
-        self, pictures: Mapping[str, Picture], progress: Progress
-    ) -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
-        """Yield names and vectors `(n, 2048)`, a batch at a time and in order.
+        self, pictures: Mapping[int, Picture], progress: Progress
+    ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+        """Yield keys and vectors `(n, 2048)`, a batch at a time and in order.
 
         Each processor core takes whole batches, from decoding to pool3: nothing waits for the slowest of several
         threads, and decoding overlaps with convolutions. At most one batch a core is computed ahead.
         """
-        if not pictures:
-            return
         network, size = self._network, self._batch
         names = list(pictures)
         batches = [names[start : start + size] for start in range(0, len(names), size)]

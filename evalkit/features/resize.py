@@ -36,16 +36,16 @@ def prepare(pixels: Pixels, prepared: Preparation) -> Pixels:
     picture = PillowImage.fromarray(pixels)
     size = prepared.size
     if prepared.kind == "resize-crop":
-        picture = picture.resize(_short_side_to(size, picture.size), PillowImage.Resampling.BILINEAR)
-        return np.asarray(_centre(picture, size))
-    square = _centre(picture, min(picture.size))
+        picture = picture.resize(short_side_to(size, picture.size), PillowImage.Resampling.BILINEAR)
+        return np.asarray(centre(picture, size))
+    square = centre(picture, min(picture.size))
     return np.asarray(square.resize((size, size), PillowImage.Resampling.LANCZOS))
 
 
-def _short_side_to(size: int, wide_high: tuple[int, int]) -> tuple[int, int]:
+def short_side_to(size: int, wide_high: tuple[int, int]) -> tuple[int, int]:
     """Return width and height with the shorter one `size`; the longer one is rounded down, as torchvision does.
 
-    >>> _short_side_to(256, (640, 427))
+    >>> short_side_to(256, (640, 427))
     (383, 256)
     """
     width, height = wide_high
@@ -54,7 +54,7 @@ def _short_side_to(size: int, wide_high: tuple[int, int]) -> tuple[int, int]:
     return int(size * width / height), size
 
 
-def _centre(picture: PillowImage.Image, size: int) -> PillowImage.Image:
+def centre(picture: PillowImage.Image, size: int) -> PillowImage.Image:
     """Return the centre square; an odd rest is split as torchvision does, by rounding half to even."""
     left = round((picture.width - size) / 2)
     top = round((picture.height - size) / 2)

@@ -27,7 +27,21 @@ class _Module:
 
 
 class _FloatStorage:
-    """Stands for `torch.FloatStorage`."""
+    """Stands for `torch.FloatStorage`, and as the parent of those below for any storage that is read."""
+
+    dtype = "<f4"
+
+
+class _HalfStorage(_FloatStorage):
+    """Stands for `torch.HalfStorage`: OpenAI's CLIP is stored in 16 bits."""
+
+    dtype = "<f2"
+
+
+class _LongStorage(_FloatStorage):
+    """Stands for `torch.LongStorage`: OpenAI's CLIP keeps a few sizes in such."""
+
+    dtype = "<i8"
 
 
 def _tensor(
@@ -46,8 +60,8 @@ def _tensor(
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if offset < 0 or min(stride, default=0) < 0 or min(shape, default=1) < 1 or last >= storage.size:
         raise ValueError(f"a tensor of shape {shape} reaches beyond its storage of {storage.size}")
-    strides = tuple(4 * step for step in stride)
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides, writeable=False).copy()
+    strides = tuple(storage.itemsize * step for step in stride)
+    return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides, writeable=False).astype(np.float32)
 
 
 def _numbers(values: list[int]) -> list[int]:
@@ -58,6 +72,8 @@ _CONSTRUCTORS: Mapping[tuple[str, str], Callable[..., object]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch.jit._pickle", "build_intlist"): _numbers,
     ("torch", "FloatStorage"): _FloatStorage,
+    ("torch", "HalfStorage"): _HalfStorage,
+    ("torch", "LongStorage"): _LongStorage,
     ("collections", "OrderedDict"): OrderedDict,
 }
 
@@ -77,13 +93,13 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: tuple[str, type, str, str, int], /) -> Tensor:
         kind, storage, key, _device, length = pid
-        if kind != "storage" or storage is not _FloatStorage or not key.isdigit():
-            raise pickle.UnpicklingError(f"it holds a {kind} {key} that is not float32")
-        return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), "<f4", length)
+        if kind != "storage" or not issubclass(storage, _FloatStorage) or not key.isdigit():
+            raise pickle.UnpicklingError(f"it holds a {kind} {key} of numbers that weights have no need of")
+        return np.frombuffer(self._archive.read(f"{self._root}/data/{key}"), storage.dtype, length)
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:
-    """Return every float32 tensor of the archive by its dotted name, `layers.conv.weight`.
+    """Return every tensor of the archive, as float32, by its dotted name, `layers.conv.weight`.
 
     Raises:
         OSError: the file cannot be read.

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from evalkit.blobs import Blobs
 from evalkit.errors import CacheError, DataError
 from evalkit.images import Pixels, decode, pixel_digest
+from evalkit.types import ZipPicture
 from evalkit_reports.parts import Kind, Picture
 
 SIDE = 128
@@ -32,15 +33,17 @@ class Stores:
     """Where the pictures of a run may be: stores of the cache, and files of which the run noted the digests."""
 
     blobs: tuple[Blobs, ...]
-    files: Mapping[str, Path]
+    files: Mapping[str, Path | ZipPicture]
 
-    def find(self, digest: str) -> Path | None:
-        """Return the file that should hold the picture of that digest; None where there is none."""
-        places = [*(store.path(digest) for store in self.blobs), *filter(None, [self.files.get(digest)])]
-        return next((path for path in places if _is_there(path)), None)
+    def find(self, digest: str) -> Path | ZipPicture | None:
+        """Return the file or archive member that should hold the picture of that digest; None where there is none."""
+        places: list[Path | ZipPicture] = [store.path(digest) for store in self.blobs]
+        if digest in self.files:
+            places.append(self.files[digest])
+        return next((place for place in places if _is_there(place)), None)
 
 
-def _pixels(path: Path, digest: str) -> Pixels:
+def _pixels(path: Path | ZipPicture, digest: str) -> Pixels:
     """Return the pixels `(H, W, 3)` of a file, checked against their digest.
 
     Raises:
@@ -99,26 +102,26 @@ class Album:
             return PictureView("", "", alt, role, NOT_STORED, kind=kind)
         link = self._link(path)
         if self.left <= 0:
-            return PictureView(link, link, alt, role, "" if self.linked else "not shown", kind=kind)
+            return PictureView(link, link, alt, role, "" if link else "not shown", kind=kind)
         try:
             source, width, height = self._thumbnail(picture, path)
         except (CacheError, DataError) as error:
             return PictureView("", link, alt, role, f"picture cannot be read: {error}", kind=kind)
         if len(source) > self.bytes_left:
             self.left = 0
-            return PictureView(link, link, alt, role, kind=kind)
+            return PictureView(link, link, alt, role, "" if link else "not shown", kind=kind)
         self.left -= 1
         self.bytes_left -= len(source)
         return PictureView(source, link, alt, role, embedded=True, width=width, height=height, kind=kind)
 
-    def _thumbnail(self, picture: Picture, path: Path) -> tuple[str, int, int]:
+    def _thumbnail(self, picture: Picture, path: Path | ZipPicture) -> tuple[str, int, int]:
         key = picture.digest, picture.kind
         if key not in self.made:
             self.made[key] = thumbnail(_pixels(path, picture.digest), self.side, picture.kind)
         return self.made[key]
 
-    def _link(self, path: Path) -> str:
-        if not self.linked:
+    def _link(self, path: Path | ZipPicture) -> str:
+        if not self.linked or isinstance(path, ZipPicture):
             return ""
         whole, beside = path.resolve(), self.page.resolve().parent
         return quote(whole.relative_to(beside).as_posix()) if whole.is_relative_to(beside) else whole.as_uri()
@@ -167,9 +170,9 @@ def _embedded(picture: PillowImage.Image, kinds: Sequence[str]) -> tuple[str, in
     return f"data:image/{kind.lower()};base64,{text}", picture.width, picture.height
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(path: Path | ZipPicture) -> bool:
     try:
-        return path.is_file()
+        return (path.archive if isinstance(path, ZipPicture) else path).is_file()
     except OSError:  # a run made elsewhere may name a cache that is no path here
         return False
 

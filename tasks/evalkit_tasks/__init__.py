@@ -9,6 +9,8 @@ from evalkit.anchors import Anchor
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.picture_specs import PICTURE_TASKS
+from evalkit_tasks.word_specs import CAPTION_TASKS, QUESTION_TASKS
 
 _PUBLISHED = "as published, zero-shot FID-30K on val2014"
 COCO_FID_ANCHORS = (
@@ -60,15 +62,18 @@ TASKS: tuple[TaskSpec, ...] = (
         licence="annotations CC BY 4.0; photos under their Flickr terms",
         anchors=COCO_FID_ANCHORS,
     ),
+    *CAPTION_TASKS,
+    *QUESTION_TASKS,
     *BLOCKSWORLD_TASKS,
+    *PICTURE_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="retrieval",
-        summary="the picture of the nearest training caption by TF-IDF: the field's classic baseline",
+        summary="looks up training data: the nearest caption's picture, the nearest picture's caption, a common answer",
         factory="evalkit_tasks.retrieval:retrieval",
-        jobs=("text-to-image",),
+        jobs=("text-to-image", "captioning", "vqa"),
         options=(
             Option("corpus", "", "folder of the training captions and pictures; the default is the task's own data"),
             Option("split", "", "training split: train2014 or train2017; the default is train2014 where it is found"),
@@ -97,5 +102,13 @@ DATA: tuple[DataSpec, ...] = (
         locate="evalkit_tasks.sources:locate_blocksworld",
         licence="Apache-2.0",
         size="nothing: it is part of evalkit",
+    ),
+    DataSpec(
+        name="easy-vqa",
+        summary="easy-VQA: 48,248 questions about 5,000 drawn shapes, in a wheel that is read in place",
+        factory="evalkit_tasks.easy_vqa:fetch_easy_vqa",
+        locate="evalkit_tasks.easy_vqa:locate_easy_vqa",
+        licence="MIT",
+        size="3 MB",
     ),
 )

@@ -17,20 +17,20 @@ Source: Lin et al. 2014, arXiv:1405.0312; Chen et al. 2015, arXiv:1504.00325.
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 
 from evalkit.errors import DataError
-from evalkit.features.pictures import FilePicture, Picture, ZipPicture
+from evalkit.features.pictures import Picture
 from evalkit.keys import digest
 from evalkit_tasks.coco_json import Caption, ListedPhoto, karpathy_captions, mirror_captions, official_captions
+from evalkit_tasks.official_files import Archive, Document, Folder, official_document, photo_store, photos_place, place
 from evalkit_tasks.sources import IMAGES_OF_SPLIT
 
 LICENCE = "annotations CC BY 4.0; photos under their Flickr terms"
-KARPATHY_SPLITS = ("test", "val", "train", "restval")
+KARPATHY_SPLITS = {"test": 5_000, "val": 5_000, "train": 82_783, "restval": 30_504}
+"""Photos in each of Karpathy's splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +55,6 @@ class CaptionSet:
     stamps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file's bytes and its name in errors; a file in a zip is named as `archive.zip:member`."""
-
-    where: str
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """Pictures in a folder."""
-
-    path: Path
-    names: frozenset[str]
-
-    def find(self, file: str) -> Picture | None:
-        """Return the picture at `file` below the folder, None where there is none."""
-        held = file in self.names if "/" not in file else (self.path / file).is_file()
-        return FilePicture(self.path / file) if held else None
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """Pictures in a zip, at its root or below one folder that is named after it."""
-
-    path: Path
-    names: frozenset[str]
-
-    def find(self, file: str) -> Picture | None:
-        """Return the picture at `file` in the zip, None where there is none."""
-        for member in (f"{self.path.stem}/{file}", file):
-            if member in self.names:
-                return ZipPicture(self.path, member)
-        return None
-
-
 def splits_in(directory: Path) -> list[str]:
     """Return the official splits whose captions and photos both are in `directory`, 2014 before 2017."""
     return [split for split in IMAGES_OF_SPLIT if _captions_place(directory, split) and photos_place(directory, split)]
@@ -98,7 +62,7 @@ def splits_in(directory: Path) -> list[str]:
 
 def holds_part_of(directory: Path, split: str) -> bool:
     """Return whether the captions file or the photos of `split` are in `directory`."""
-    return bool(_place(directory, f"captions_{split}.json") or photos_place(directory, split))
+    return bool(place(directory, f"captions_{split}.json") or photos_place(directory, split))
 
 
 def official_set(directory: Path, split: str, name: str = "coco") -> CaptionSet:
@@ -108,21 +72,21 @@ def official_set(directory: Path, split: str, name: str = "coco") -> CaptionSet:
         DataError: the captions or photos are missing or malformed, or a listed photo is not there.
     """
     document = captions_document(directory, split)
-    store = _store(directory, split)
+    store = photo_store(directory, split, _next_step(split))
     listed = official_captions(document.content, document.where, split)
-    photos = _photos(listed, [store] * len(listed), [photo.file for photo in listed], document.where)
+    photos = with_pictures(listed, [store] * len(listed), [photo.file for photo in listed], document.where)
     return CaptionSet(
         f"{name} {split}",
         split,
         photos,
         set_digest(document.content, listed),
-        stamps=_subset_stamps(split, len(listed)),
+        stamps=subset_stamps(split, len(listed), IMAGES_OF_SPLIT.get(split)),
     )
 
 
-def _subset_stamps(split: str, found: int) -> tuple[str, ...]:
-    full = IMAGES_OF_SPLIT.get(split, found)
-    return () if found == full else (f"{found:,} of the {full:,} images of {split}",)
+def subset_stamps(split: str, found: int, full: int | None) -> tuple[str, ...]:
+    """Return the stamp of a split of which not all images are there; `full` is None where that is not known."""
+    return () if full in {None, found} else (f"{found:,} of the {full:,} images of {split}",)
 
 
 def karpathy_set(directory: Path, split: str) -> CaptionSet:
@@ -132,10 +96,13 @@ def karpathy_set(directory: Path, split: str) -> CaptionSet:
         DataError: as in `official_set`.
     """
     document, listed = _karpathy_listed(directory, split)
-    stores = {part: _store(directory, part) for part in sorted({_part(photo.file) for photo in listed})}
+    stores = {
+        part: photo_store(directory, part, _next_step(part)) for part in sorted({_part(photo.file) for photo in listed})
+    }
     inside = [photo.file.partition("/")[2] for photo in listed]
-    photos = _photos(listed, [stores[_part(photo.file)] for photo in listed], inside, document.where)
-    return CaptionSet(f"karpathy {split}", split, photos, set_digest(document.content, listed))
+    photos = with_pictures(listed, [stores[_part(photo.file)] for photo in listed], inside, document.where)
+    stamps = subset_stamps(f"Karpathy's {split}", len(listed), KARPATHY_SPLITS[split])
+    return CaptionSet(f"karpathy {split}", split, photos, set_digest(document.content, listed), stamps=stamps)
 
 
 def _part(file: str) -> str:
@@ -145,17 +112,17 @@ def _part(file: str) -> str:
 def _karpathy_listed(directory: Path, split: str) -> tuple[Document, list[ListedPhoto]]:
     if split not in KARPATHY_SPLITS:
         raise DataError(f"Karpathy's splits are {', '.join(KARPATHY_SPLITS)}, not {split!r}; choose one with -t split=")
-    document = _document(directory, "dataset_coco.json", "caption_datasets.zip")
+    document = official_document(directory, "dataset_coco.json", "caption_datasets.zip")
     if document is not None:
         return document, karpathy_captions(document.content, document.where, split)
-    document = _document(directory, f"coco_karpathy_{split}.json", None)
+    document = official_document(directory, f"coco_karpathy_{split}.json", None)
     if document is None:
         raise DataError(
             f"{directory} holds neither dataset_coco.json (nor the caption_datasets.zip that has it) nor "
             f"coco_karpathy_{split}.json; get the latter and its _gt file from "
             "https://storage.googleapis.com/sfr-vision-language-research/datasets/"
         )
-    truth = _document(directory, f"coco_karpathy_{split}_gt.json", None)
+    truth = official_document(directory, f"coco_karpathy_{split}_gt.json", None)
     return document, mirror_captions(
         document.content, document.where, truth.content if truth else None, truth.where if truth else ""
     )
@@ -166,9 +133,14 @@ def set_digest(content: bytes, listed: Iterable[ListedPhoto]) -> str:
     return digest([hashlib.sha256(content).hexdigest(), [photo.file for photo in listed]])
 
 
-def _photos(
+def with_pictures(
     listed: Sequence[ListedPhoto], stores: Sequence[Folder | Archive], files: Sequence[str], where: str
 ) -> tuple[Photo, ...]:
+    """Return `listed` with their pictures, each from its store.
+
+    Raises:
+        DataError: a listed picture is not there.
+    """
     photos = []
     missing = []
     for photo, store, file in zip(listed, stores, files, strict=True):
@@ -192,7 +164,7 @@ def captions_document(directory: Path, split: str) -> Document:
         DataError: it is in none of the places of the official layout, or its zip is damaged.
     """
     archive = _archive_of(split)
-    document = _document(directory, f"captions_{split}.json", archive)
+    document = official_document(directory, f"captions_{split}.json", archive)
     if document is None:
         other = f" and no {archive} that holds it" if archive else ""
         raise DataError(f"{directory} has no annotations/captions_{split}.json{other}; {_next_step(split)}")
@@ -210,76 +182,10 @@ def _next_step(split: str) -> str:
 
 def _captions_place(directory: Path, split: str) -> Path | None:
     archive = _archive_of(split)
-    return _place(directory, f"captions_{split}.json") or (_place(directory, archive) if archive else None)
+    return place(directory, f"captions_{split}.json") or (place(directory, archive) if archive else None)
 
 
-def _place(directory: Path, name: str) -> Path | None:
-    return _file(directory / "annotations" / name) or _file(directory / name)
-
-
-def _file(path: Path) -> Path | None:
-    return path if path.is_file() else None
-
-
-def _document(directory: Path, name: str, archive_name: str | None) -> Document | None:
-    path = _place(directory, name)
-    if path is not None:
-        try:
-            return Document(str(path), path.read_bytes())
-        except OSError as error:
-            raise DataError(f"{path} cannot be read ({error}); mend its permissions or fetch it again") from error
-    archive = _place(directory, archive_name) if archive_name else None
-    return _member(archive, name) if archive else None
-
-
-def _member(archive: Path, name: str) -> Document | None:
-    names = sorted(member for member in members(archive) if PurePosixPath(member).name == name)
-    if not names:
-        return None
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            return Document(f"{archive}:{names[0]}", opened.read(names[0]))
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
-        raise DataError(f"{archive}:{names[0]} cannot be read ({error}); fetch the archive again") from error
-
-
-def members(archive: Path) -> frozenset[str]:
-    """Return the names of the files in a zip.
-
-    Raises:
-        DataError: it is no whole zip, or holds a name twice, encrypted, or one that leaves its folder.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise DataError(f"{archive} is not a whole zip ({error}); fetch it again") from error
-    names = frozenset(entry.filename for entry in entries)
-    for entry in entries:
-        path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
-            raise DataError(f"{archive} holds {entry.filename!r}, which leaves its folder; do not trust this archive")
-        if entry.flag_bits & 1:
-            raise DataError(f"{archive} holds {entry.filename!r} encrypted; unpack it with its password first")
-    if len(names) != len(entries):
-        raise DataError(f"{archive} holds {len(entries) - len(names)} names twice; fetch it again")
-    return names
-
-
-def photos_place(directory: Path, split: str) -> Path | None:
-    """Return the folder or zip that holds the photos of `split` in `directory`, None where there is neither."""
-    folder = directory / split
-    return folder if folder.is_dir() else _file(directory / f"{split}.zip")
-
-
-def _store(directory: Path, split: str) -> Folder | Archive:
-    path = photos_place(directory, split)
-    if path is None:
-        raise DataError(f"{directory} has neither the folder {split} nor {split}.zip; {_next_step(split)}")
-    if not path.is_dir():
-        return Archive(path, members(path))
-    try:
-        with os.scandir(path) as entries:
-            return Folder(path, frozenset(entry.name for entry in entries))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}); mend its permissions") from error
+def holds_karpathy(directory: Path) -> bool:
+    """Return whether one of the files that list Karpathy's test split is in `directory`."""
+    names = ("dataset_coco.json", "caption_datasets.zip", "coco_karpathy_test.json")
+    return any(place(directory, name) for name in names)

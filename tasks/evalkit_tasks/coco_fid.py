@@ -38,7 +38,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.errors import DataError, UsageError, nearest
+from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import Picture
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.metrics.distribution import distribution_metric
@@ -46,6 +46,7 @@ from evalkit.types import Job, JsonScalar, Request, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.caption_sets import choose
 from evalkit_tasks.coco import CaptionSet
+from evalkit_tasks.options import one_of
 from evalkit_tasks.selection import FULL_DRAW, Chosen, caption_count, draw, list_digest, listed
 
 NAME = "coco_fid@1"
@@ -113,7 +114,7 @@ def coco_fid(workspace: Workspace, protocol: str | None, options: Mapping[str, s
     """
     choice = choose(workspace, options)
     chosen, fields = _selected(choice.captions, options)
-    reference = _one_of(options, "reference", ("full", "same"))
+    reference = one_of(options, "reference", ("full", "same"))
     used = {c.photo.id for c in chosen} if reference == "same" else choice.captions.photos
     fields |= {"reference": reference, "reference_images": len(used)}
     return CocoFid(choice.workspace, protocol or DEFAULT_PROTOCOL, choice.captions, chosen, fields)
@@ -141,15 +142,8 @@ def _selected(captions: CaptionSet, options: Mapping[str, str]) -> tuple[tuple[C
 
 
 def _per_image(captions: CaptionSet, options: Mapping[str, str]) -> str:
-    asked = _one_of(options, "captions_per_image", ("auto", "1", "any"))
+    asked = one_of(options, "captions_per_image", ("auto", "1", "any"))
     return asked if asked != "auto" else "any" if len(captions.photos) >= FULL_DRAW else "1"
-
-
-def _one_of(options: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
-    value = options.get(name) or values[0]
-    if value not in values:
-        raise UsageError(f"-t {name}={value} is not known{nearest(value, values)}")
-    return value
 
 
 def _whole_number(options: Mapping[str, str], name: str, default: str) -> int:

@@ -52,33 +52,35 @@ class ListedPhoto:
     captions: tuple[Caption, ...]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What stands in an outside file: types are not guessed, and what is not asked for is passed over."""
+
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class _Image(_Strict):
+class _Image(Strict):
     id: int = Field(ge=0)
     file_name: str
     coco_url: str = ""
 
 
-class _Annotation(_Strict):
+class _Annotation(Strict):
     id: int = Field(ge=0)
     image_id: int
     caption: str
 
 
-class _CaptionFile(_Strict):
+class _CaptionFile(Strict):
     images: list[_Image]
     annotations: list[_Annotation]
 
 
-class _Sentence(_Strict):
+class _Sentence(Strict):
     raw: str
     sentid: int = Field(ge=0)
 
 
-class _KarpathyImage(_Strict):
+class _KarpathyImage(Strict):
     cocoid: int = Field(ge=0)
     filepath: str
     filename: str
@@ -86,34 +88,39 @@ class _KarpathyImage(_Strict):
     sentences: list[_Sentence]
 
 
-class _KarpathyFile(_Strict):
+class _KarpathyFile(Strict):
     images: list[_KarpathyImage]
 
 
-class _Scene(_Strict):
+class _Scene(Strict):
     image_id: int
     stratum: str
 
 
-class _SceneFile(_Strict):
+class _SceneFile(Strict):
     scenes: list[_Scene]
 
 
-class _MirrorImage(_Strict):
+class _MirrorImage(Strict):
     image: str
     caption: list[str]
 
 
-class _MirrorTruthImage(_Strict):
+class _MirrorTruthImage(Strict):
     id: int
 
 
-class _MirrorTruth(_Strict):
+class _MirrorTruth(Strict):
     images: list[_MirrorTruthImage]
     annotations: list[_Annotation]
 
 
-def _parse(adapter: TypeAdapter[Parsed], content: bytes, where: str, expected: str) -> Parsed:
+def parsed(adapter: TypeAdapter[Parsed], content: bytes, where: str, expected: str) -> Parsed:
+    """Return the file's content; `where` names it and `expected` what it should be.
+
+    Raises:
+        DataError: it is of another kind; the message names the first item that does not fit.
+    """
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
@@ -135,7 +142,7 @@ def official_captions(content: bytes, where: str, split: str) -> list[ListedPhot
         DataError: the file is truncated or of another kind, an id or file stands twice, a caption is empty, too long or
             has no image, or a file name leaves the folder.
     """
-    file = _parse(TypeAdapter(_CaptionFile), content, where, f"the official captions_{split}.json")
+    file = parsed(TypeAdapter(_CaptionFile), content, where, f"the official captions_{split}.json")
     if not file.annotations:
         raise DataError(f"{where} holds no captions; name the captions_{split}.json, not the list of test images")
     _require_split(file.images, where, split)
@@ -167,7 +174,7 @@ def karpathy_captions(content: bytes, where: str, split: str) -> list[ListedPhot
     Raises:
         DataError: as in `official_captions`, or the file has no such split.
     """
-    file = _parse(TypeAdapter(_KarpathyFile), content, where, "dataset_coco.json of caption_datasets.zip")
+    file = parsed(TypeAdapter(_KarpathyFile), content, where, "dataset_coco.json of caption_datasets.zip")
     photos = [
         ListedPhoto(i.cocoid, f"{i.filepath}/{i.filename}", tuple(Caption(s.sentid, s.raw) for s in i.sentences))
         for i in file.images
@@ -188,7 +195,7 @@ def mirror_captions(content: bytes, where: str, truth: bytes | None, truth_where
     Raises:
         DataError: as in `official_captions`, or the two files disagree about a caption.
     """
-    items = _parse(TypeAdapter(list[_MirrorImage]), content, where, "coco_karpathy_test.json of the mirror")
+    items = parsed(TypeAdapter(list[_MirrorImage]), content, where, "coco_karpathy_test.json of the mirror")
     ids = None if truth is None else _truth_ids(truth, truth_where)
     photos, running = [], 0
     for item in items:
@@ -205,9 +212,9 @@ def mirror_captions(content: bytes, where: str, truth: bytes | None, truth_where
 
 
 def _truth_ids(truth: bytes, where: str) -> dict[tuple[int, str], list[int]]:
-    parsed = _parse(TypeAdapter(_MirrorTruth), truth, where, "coco_karpathy_test_gt.json of the mirror")
+    file = parsed(TypeAdapter(_MirrorTruth), truth, where, "coco_karpathy_test_gt.json of the mirror")
     ids: dict[tuple[int, str], list[int]] = {}
-    for annotation in parsed.annotations:
+    for annotation in file.annotations:
         ids.setdefault((annotation.image_id, annotation.caption), []).append(annotation.id)
     return ids
 
@@ -232,7 +239,7 @@ def scene_strata(content: bytes, where: str) -> dict[int, str]:
     Raises:
         DataError: the file is damaged.
     """
-    file = _parse(TypeAdapter(_SceneFile), content, where, "the embedded scenes_val.json")
+    file = parsed(TypeAdapter(_SceneFile), content, where, "the embedded scenes_val.json")
     return {scene.image_id: scene.stratum for scene in file.scenes}
 
 
@@ -240,7 +247,7 @@ def _with_own_files(photos: Iterable[ListedPhoto], where: str) -> list[ListedPho
     listed = checked(photos, where)
     files: set[str] = set()
     for photo in listed:
-        _require_new(photo.file, files, f"{where}: image file")
+        require_new(photo.file, files, f"{where}: image file")
     return listed
 
 
@@ -254,11 +261,11 @@ def checked(photos: Iterable[ListedPhoto], where: str) -> list[ListedPhoto]:
     captions: set[int] = set()
     listed = list(photos)
     for photo in listed:
-        _require_new(photo.id, images, f"{where}: image id")
-        _require_inside(photo.file, f"{where}: image {photo.id}")
+        require_new(photo.id, images, f"{where}: image id")
+        require_inside(photo.file, f"{where}: image {photo.id}")
         for caption in photo.captions:
-            _require_new(caption.id, captions, f"{where}: caption id")
-            _require_caption(caption.text, f"{where}: caption {caption.id} of image {photo.id}")
+            require_new(caption.id, captions, f"{where}: caption id")
+            require_text(caption.text, f"{where}: caption {caption.id} of image {photo.id}")
     if not listed:
         raise DataError(f"{where} lists no images; fetch it again")
     return listed
@@ -267,13 +274,15 @@ def checked(photos: Iterable[ListedPhoto], where: str) -> list[ListedPhoto]:
 Key = TypeVar("Key", int, str)
 
 
-def _require_new(key: Key, seen: set[Key], what: str) -> None:
+def require_new(key: Key, seen: set[Key], what: str) -> None:
+    """Add `key` to `seen`; DataError where it is there already."""
     if key in seen:
         raise DataError(f"{what} {key!r} stands twice; remove one of the two entries or fetch the file again")
     seen.add(key)
 
 
-def _require_caption(text: str, what: str) -> None:
+def require_text(text: str, what: str) -> None:
+    """Return if `text` can be a caption or question: not empty, no NUL, not too long; else DataError."""
     if not text.strip():
         raise DataError(f"{what} is empty; remove it or fetch the file again")
     if "\x00" in text:
@@ -282,6 +291,7 @@ def _require_caption(text: str, what: str) -> None:
         raise DataError(f"{what} has {len(text):,} characters, more than {MAX_CAPTION:,}: {text[:60]!r}; shorten it")
 
 
-def _require_inside(file: str, what: str) -> None:
+def require_inside(file: str, what: str) -> None:
+    """Return if the path `file` stays in its folder; else DataError."""
     if not file or ".." in file.split("/") or re.search(r"[\\\x00]|^(/|[A-Za-z]:)", file):
         raise DataError(f"{what} has the file name {file!r}, which leaves its folder; do not trust this file")

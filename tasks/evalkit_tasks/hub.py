@@ -34,7 +34,7 @@ from evalkit.workspace import Workspace
 from evalkit_tasks.coco import CaptionSet, Photo
 from evalkit_tasks.coco_json import Caption, ListedPhoto, checked
 
-CAPTION_NAMES = ("captions", "caption", "sentences_raw", "answer", "text", "sentences")
+CAPTION_NAMES = ("captions", "caption", "sentences_raw", "answer", "text", "sentences", "annotations_captions")
 ID_NAMES = ("image_id", "cocoid", "coco_id", "imgid", "id")
 ROWS_AT_A_TIME = 32
 
@@ -75,8 +75,8 @@ def hub_set(workspace: Workspace, reference: str, options: Mapping[str, str]) ->
         UsageError: no revision, or more than one split and none chosen.
         DataError: it cannot be fetched, or has no columns of pictures and captions; the message lists its columns.
     """
-    source = _source(workspace, reference, options.get("split", ""))
-    split, files = _split_files(source, options.get("split", ""))
+    source = source_of(workspace, reference, options.get("split", ""))
+    split, files = split_files(source, options.get("split", ""))
     where = f"{source.name}, split {split}"
     columns = _columns(files[0], options, where)
     pictures = workspace.datasets / "hub"
@@ -86,7 +86,13 @@ def hub_set(workspace: Workspace, reference: str, options: Mapping[str, str]) ->
     return CaptionSet(f"{source.name} {split}", split, photos, digest(content), "see the dataset's card", source.stamps)
 
 
-def _source(workspace: Workspace, reference: str, split: str) -> Source:
+def source_of(workspace: Workspace, reference: str, split: str) -> Source:
+    """Return where the dataset that `reference` names lies, its parquet files fetched.
+
+    Raises:
+        UsageError: it names no revision and no folder.
+        DataError: it cannot be fetched.
+    """
     if Path(reference).is_dir():
         return Source(Path(reference), f"hf:{Path(reference).resolve().name}", ())
     repository, at, revision = reference.partition("@")
@@ -132,7 +138,13 @@ def _split_of(file: Path) -> str:
     return file.parent.name if re.fullmatch(r"\d+", file.stem) and file.parent.name else file.stem
 
 
-def _split_files(source: Source, split: str) -> tuple[str, list[Path]]:
+def split_files(source: Source, split: str) -> tuple[str, list[Path]]:
+    """Return the chosen split and its parquet files.
+
+    Raises:
+        UsageError: no such split, or several and none chosen.
+        DataError: there are no parquet files.
+    """
     by_split: dict[str, list[Path]] = {}
     for path in sorted(source.folder.rglob("*.parquet")):
         by_split.setdefault(_split_of(path.relative_to(source.folder)), []).append(path)
@@ -211,7 +223,7 @@ def _row(values: Mapping[str, object], columns: Columns, pictures: Path, where: 
     captions = tuple(texts) if isinstance(texts, list) else (texts,)
     if not all(isinstance(text, str) for text in captions):
         raise DataError(f"{where}: column {columns.caption} holds no text; choose another with -t caption_column=")
-    return Row(_row_id(values, columns, where), tuple(map(str, captions)), _copied(content, pictures))
+    return Row(_row_id(values, columns, where), tuple(map(str, captions)), copied(content, pictures))
 
 
 def _row_id(values: Mapping[str, object], columns: Columns, where: str) -> int | None:
@@ -224,7 +236,8 @@ def _row_id(values: Mapping[str, object], columns: Columns, where: str) -> int |
     return int(digits[1])
 
 
-def _copied(content: bytes, pictures: Path) -> str:
+def copied(content: bytes, pictures: Path) -> str:
+    """Return the name under which the encoded picture lies in `pictures` from now on: its SHA-256."""
     name = hashlib.sha256(content).hexdigest()
     path = pictures / name
     if not path.is_file() or path.stat().st_size != len(content):

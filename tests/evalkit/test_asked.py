@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from evalkit.images import encode_png, image_of, pixels, read_image
 from evalkit.keys import request_key
 from evalkit.questions import Asked
 from evalkit.runner import RunSettings, run
-from evalkit.types import Generation, Image, Mask, Request, Sample, Text
+from evalkit.types import Generation, Image, Mask, Request, Sample, Text, ZipPicture
 from tests.evalkit.cache.entries import IDENTITY, picture
 from tests.evalkit.cache.test_sweep import aged
 from tests.fakes import CountingModel, TinyTask
@@ -57,6 +58,16 @@ def test_pictures_in_memory_are_stored_and_those_in_files_are_noted(tmp_path: Pa
         stored = {path.stem for path in files(cache)}
     assert stored == {held.digest, mask.image.digest, picture(100).digest}
     assert picture_files(tmp_path / "run") == {image_of(array).digest: photo}
+
+
+def test_pictures_in_an_archive_are_noted_and_not_copied(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a.png", encode_png(pixels(picture(7, 12))))
+    member = ZipPicture(tmp_path / "photos.zip", "a.png")
+    with Cache(tmp_path / "cache") as cache:
+        begin(tmp_path / "run", HEAD, [asked(0, read_image(member, "a.png"))], cache)
+        assert picture(7, 12).digest not in {path.stem for path in files(cache)}
+    assert picture_files(tmp_path / "run") == {picture(7, 12).digest: member}
 
 
 def test_a_clean_up_keeps_the_pictures_that_answers_were_asked_about(tmp_path: Path) -> None:

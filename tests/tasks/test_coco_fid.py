@@ -13,7 +13,7 @@ from evalkit.features.pictures import FilePicture
 from evalkit.keys import noun_json, request_document, sample_seed
 from evalkit.metrics.protocols import FID_PROTOCOLS
 from evalkit.types import Text
-from evalkit.weights import WEIGHTS
+from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from evalkit_tasks import TASKS
 from evalkit_tasks.coco_fid import NAME, CocoFid, coco_fid

@@ -12,17 +12,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalkit.cache import Cache
 from evalkit.errors import DataError, UsageError
 from evalkit.features.pictures import FilePicture, load
-from evalkit.images import pixels
-from evalkit.types import Failure, Generation, Image, Request, Text
+from evalkit.images import image_of, pixels
+from evalkit.registry import build_task
+from evalkit.runner import RunSettings, run
+from evalkit.types import Estimate, Failure, Generation, Image, Job, Request, Text
 from evalkit.workspace import Workspace
-from evalkit_tasks.retrieval import Retrieval, retrieval
+from evalkit_tasks.retrieval import Library, Retrieval, retrieval
 from tests.tasks.coco_files import CAPTIONS, file_name, picture_bytes, write_split
+from tests.tasks.question_files import write_vqa
 
 
 def asked(prompt: str, width: int | None = None, height: int | None = None) -> Request:
     return Request("coco_fid@1", "1-1", "text-to-image", (Text(prompt),), seed=0, width=width, height=height)
+
+
+def library(model: Retrieval) -> Library:
+    assert model.library is not None
+    return model.library
 
 
 def answer(model: Retrieval, request: Request) -> Image:
@@ -57,7 +66,7 @@ def test_a_training_caption_finds_its_own_picture(tmp_path: Path, zipped: bool) 
 def test_the_nearest_caption_is_that_of_the_largest_cosine(tmp_path: Path) -> None:
     # an independent TF-IDF: raw counts times ln((1 + n) / (1 + df)) + 1, vectors of unit length
     model = trained(tmp_path)
-    texts = model.corpus.captions
+    texts = library(model).corpus.captions
 
     def words(text: str) -> list[str]:
         return re.findall(r"\b\w\w+\b", text.lower())
@@ -71,7 +80,7 @@ def test_the_nearest_caption_is_that_of_the_largest_cosine(tmp_path: Path) -> No
         return {word: x / norm for word, x in raw.items()}
 
     prompts = ["the blue cat", "dogs on a mat", "green boat lake", "running running dogs"]
-    for prompt, found in zip(prompts, model.nearest(prompts), strict=True):
+    for prompt, found in zip(prompts, library(model).nearest(prompts), strict=True):
         q = vector(prompt)
         cosines = [sum(q.get(word, 0.0) * x for word, x in vector(text).items()) for text in texts]
         assert cosines[found] == pytest.approx(max(cosines), abs=1e-12)
@@ -82,7 +91,7 @@ def test_a_rare_word_outweighs_a_common_one_that_stands_twice(tmp_path: Path) ->
     captions = {i: ((i, "cat"),) for i in range(1, 11)} | {11: ((11, "zebra"),)}
     directory = write_split(tmp_path / "coco", "train2017", captions)
     model = retrieval(Workspace(cache=tmp_path, data="coco", data_dir=directory), "", {})
-    assert model.nearest(["cat cat zebra", "cat cat cat zebra"]) == [10, 0]
+    assert library(model).nearest(["cat cat zebra", "cat cat cat zebra"]) == [10, 0]
 
 
 def test_of_equal_captions_the_lowest_id_wins(tmp_path: Path) -> None:
@@ -145,7 +154,7 @@ def test_a_smaller_corpus_is_another_model(tmp_path: Path) -> None:
     directory = write_split(tmp_path / "coco", "train2017")
     workspace = Workspace(cache=tmp_path, data="coco", data_dir=directory)
     whole, part = retrieval(workspace, "", {}), retrieval(workspace, "", {"size": "2"})
-    assert len(part.corpus.pictures) == 2
+    assert part.library is not None and len(part.library.corpus.pictures) == 2
     assert part.identity != whole.identity
     with pytest.raises(UsageError, match="size=none"):
         retrieval(workspace, "", {"size": "none"})
@@ -155,7 +164,7 @@ def test_another_folder_may_hold_the_corpus(tmp_path: Path) -> None:
     directory = write_split(tmp_path / "elsewhere", "train2014")
     workspace = Workspace(cache=tmp_path, data="blocksworld")
     model = retrieval(workspace, "", {"corpus": str(directory)})
-    assert model.corpus.name == "coco train2014"
+    assert library(model).corpus.name == "coco train2014"
 
 
 def test_no_training_captions_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -176,27 +185,27 @@ def test_the_photos_of_val2014_are_never_in_the_corpus_unasked(tmp_path: Path) -
             retrieval(workspace, "", {})
         # the photos count, not their captions: Karpathy's splits bring their own
         (tmp_path / "annotations" / "captions_val2014.json").unlink(missing_ok=True)
-    assert retrieval(workspace, "", {"split": "train2017"}).corpus.name == "coco train2017"
+    assert library(retrieval(workspace, "", {"split": "train2017"})).corpus.name == "coco train2017"
     write_split(tmp_path, "train2014")
-    assert retrieval(workspace, "", {}).corpus.name == "coco train2014"
+    assert library(retrieval(workspace, "", {})).corpus.name == "coco train2014"
 
 
 def test_blocksworld_is_answered_from_training_scenes(tmp_path: Path) -> None:
     workspace = Workspace(cache=tmp_path, data="blocksworld")
     model = retrieval(workspace, "", {"size": "30"})
-    assert len(model.corpus.pictures) == 30
+    assert len(library(model).corpus.pictures) == 30
     assert model.identity == retrieval(workspace, "", {"size": "30"}).identity
-    found = answer(model, asked(model.corpus.captions[-1]))
-    assert found == model.corpus.pictures[model.corpus.positions[-1]]
+    found = answer(model, asked(library(model).corpus.captions[-1]))
+    assert found == library(model).corpus.pictures[library(model).corpus.positions[-1]]
     assert retrieval(workspace, "", {"size": "31"}).identity != model.identity
 
 
 def test_real_captions_find_real_training_photos(shared_data: Path, tmp_path: Path) -> None:
     mini = shared_data / "coco-mini"
     model = retrieval(Workspace(cache=tmp_path, data="coco", data_dir=mini), "", {})
-    assert (len(model.corpus.pictures), len(model.corpus.captions)) == (80, 400)
+    assert (len(library(model).corpus.pictures), len(library(model).corpus.captions)) == (80, 400)
     prompts = ["A man is in a kitchen making pizzas.", "a giraffe eats leaves"]
-    first = [model.corpus.captions[i] for i in model.nearest(prompts)]
+    first = [library(model).corpus.captions[i] for i in library(model).nearest(prompts)]
     assert "kitchen" in first[0] or "pizza" in first[0]
     shutil.copytree(mini / "train2017", tmp_path / "train2017")
     shutil.copy(mini / "annotations" / "captions_train2017.json", tmp_path)
@@ -206,3 +215,54 @@ def test_real_captions_find_real_training_photos(shared_data: Path, tmp_path: Pa
         model.generate(list(map(asked, prompts))), copied.generate(list(map(asked, prompts)))
     ):
         assert one == other
+
+
+def shown(picture: Image, job: Job = "captioning", words: tuple[Text, ...] = ()) -> Request:
+    return Request("coco_caption@1", "1", job, (picture, *words), seed=0)
+
+
+def test_a_training_picture_is_captioned_by_its_own_first_caption(tmp_path: Path) -> None:
+    model = trained(tmp_path)
+    pictures = [image_of(true_pixels(tmp_path, image_id), "source") for image_id in CAPTIONS]
+    answers = dict(model.generate([shown(picture) for picture in pictures]))
+    first = [min(captions)[1] for captions in CAPTIONS.values()]
+    assert [answers[i] for i in range(len(first))] == [Generation((Text(text),)) for text in first]
+
+
+def test_jobs_may_be_mixed_and_what_cannot_be_looked_up_is_a_failure(tmp_path: Path) -> None:
+    model = trained(tmp_path)
+    assert model.capabilities == {"text-to-image", "captioning"}
+    picture = image_of(true_pixels(tmp_path, 5), "source")
+    requests = [
+        asked("a cat"),
+        shown(picture),
+        Request("t", "1", "captioning", (Text("no picture"),), 0),
+        asked("dogs"),
+    ]
+    answers = dict(model.generate([*requests, shown(picture, "vqa", (Text("what?"),))]))
+    assert [type(answers[i]) for i in range(5)] == [Generation, Generation, Failure, Generation, Failure]
+
+
+def test_on_questions_alone_it_needs_no_captions(tmp_path: Path) -> None:
+    write_vqa(tmp_path, "train")
+    model = retrieval(Workspace(cache=tmp_path / "cache", data="vqav2", data_dir=tmp_path), "", {})
+    assert model.capabilities == {"vqa"}
+    assert model.identity["answers"] == "vqav2 train"
+    picture = image_of(np.zeros((2, 2, 3), np.uint8), "source")
+    question = Text("How many dogs?\nAnswer the question using a single word or phrase.")
+    assert dict(model.generate([shown(picture, "vqa", (question,))]))[0] == Generation((Text("2"),))
+
+
+@pytest.mark.slow
+def test_its_baselines_on_blocksworld_are_those_of_the_readme(tmp_path: Path) -> None:
+    workspace = Workspace(cache=tmp_path / "cache")
+    found: dict[str, float] = {}
+    for name in ("blocksworld_caption", "blocksworld_vqa"):
+        task = build_task(name, workspace, None, {})
+        with Cache(tmp_path / "cache") as cache:
+            run_, _ = run(task, retrieval(task.workspace, "", {}), cache, RunSettings(), tmp_path / "runs")
+        found |= {key: one.value for key, one in run_.estimates.items() if isinstance(one, Estimate)}
+    assert found["cider"] == pytest.approx(0.307, abs=5e-4)
+    assert found["attribute_precision"] == pytest.approx(0.307, abs=5e-4)
+    assert found["block_recall"] == pytest.approx(0.042, abs=5e-4)
+    assert found["vqa_accuracy"] == pytest.approx(38.52, abs=5e-3)

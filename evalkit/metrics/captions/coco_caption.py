@@ -22,7 +22,7 @@ from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTo
 from evalkit.metrics.captions.references import Doubles, Hypotheses, References, references
 from evalkit.metrics.captions.rouge import BETA, rouge_l
 from evalkit.protocols import Protocol, protocol
-from evalkit.types import Estimate, Interval, JsonScalar, Text
+from evalkit.types import Estimate, Interval, JsonScalar, Text, Unavailable
 
 CAPTION_METRIC_VERSION = 1
 """Raised whenever any of the numbers changes."""
@@ -41,6 +41,7 @@ class Captioned:
     cluster: str
     hypothesis: str
     references: tuple[str, ...]
+    strata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,28 +51,65 @@ class CaptionState:
     captioned: list[Captioned] = field(default_factory=list)
 
 
+def captioned(scored: Scored, tokens: CaptionTokeniser) -> Captioned:
+    """Return an answered sample's caption and references, tokenised.
+
+    Raises:
+        RunError: the answer is not one text.
+        DataError: the sample has no caption to compare with.
+    """
+    sample = scored.sample
+    answers = [part.text for part in scored.generation.parts if isinstance(part, Text)]
+    if len(answers) != 1:
+        raise RunError(
+            f"the answer to sample {sample.id!r} holds {len(answers)} texts and a caption is one; mend the model"
+        )
+    people = [part.text for part in sample.references if isinstance(part, Text)]
+    if not people:
+        raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
+    references = tuple(tokens(text) for text in people)
+    return Captioned(sample.id, sample.cluster or sample.id, tokens(answers[0]), references, sample.strata)
+
+
+def in_order(captions: Sequence[Captioned]) -> list[Captioned]:
+    """Return the captions by sample id.
+
+    Raises:
+        RunError: a sample was scored twice.
+    """
+    twice = [name for name, count in Counter(one.id for one in captions).items() if count > 1]
+    if twice:
+        raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
+    return sorted(captions, key=lambda one: one.id)
+
+
 class CaptionMetric:
     """How near captions are to people's: the scores of the COCO caption evaluation that need no Java."""
 
     estimator: Literal["mean", "corpus", "distribution"] = "corpus"
 
-    def __init__(self, fields: Fields, estimates: Collection[str] = ESTIMATES) -> None:
+    def __init__(self, fields: Fields, estimates: Collection[str] | None = None, by: Sequence[str] = ()) -> None:
         """Score captions; `fields` are the task's own choices, which go into every protocol.
+
+        `by` names the strata within each of whose values CIDEr-D is taken as well, from that part's own references:
+        `--metrics` knows it as `cider_by_STRATUM`, its estimates read `cider[STRATUM=value]`.
 
         Raises:
             UsageError: `estimates` holds an unknown name.
         """
-        for wanted in estimates:
-            if wanted not in ESTIMATES:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, ESTIMATES)}")
+        self._by = {f"cider_by_{stratum}": stratum for stratum in by}
+        known = (*ESTIMATES, *self._by)
+        for wanted in estimates or ():
+            if wanted not in known:
+                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._fields = dict(fields)
-        self._estimates = frozenset(estimates)
+        self._names = tuple(name for name in known if estimates is None or name in estimates)
         self._tokens = CaptionTokeniser()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes, in the order that they are shown in."""
-        return tuple(name for name in ESTIMATES if name in self._estimates)
+        return self._names
 
     def only(self, names: Collection[str]) -> CaptionMetric:
         """Return this metric making only the estimates of these names.
@@ -79,7 +117,7 @@ class CaptionMetric:
         Raises:
             UsageError: `names` holds an unknown name.
         """
-        return CaptionMetric(self._fields, names)
+        return CaptionMetric(self._fields, names, tuple(self._by.values()))
 
     def prepare(self) -> None:
         """Do nothing: all that scoring needs comes with the samples."""
@@ -99,21 +137,8 @@ class CaptionMetric:
             RunError: an answer is not one text.
             DataError: a sample has no caption to compare with.
         """
-        state.captioned.extend(self._captioned(one) for one in scored)
+        state.captioned.extend(captioned(one, self._tokens) for one in scored)
         return state
-
-    def _captioned(self, scored: Scored) -> Captioned:
-        sample = scored.sample
-        answers = [part.text for part in scored.generation.parts if isinstance(part, Text)]
-        if len(answers) != 1:
-            raise RunError(
-                f"the answer to sample {sample.id!r} holds {len(answers)} texts and a caption is one; mend the model"
-            )
-        people = [part.text for part in sample.references if isinstance(part, Text)]
-        if not people:
-            raise DataError(f"sample {sample.id!r} has no reference caption; leave it out or add one to the data")
-        tokenised = tuple(self._tokens(text) for text in people)
-        return Captioned(sample.id, sample.cluster or sample.id, self._tokens(answers[0]), tokenised)
 
     def merge(self, left: CaptionState, right: CaptionState) -> CaptionState:
         """Return the state of both sides' samples."""
@@ -128,11 +153,23 @@ class CaptionMetric:
         """
         if not state.captioned:
             raise NotEnoughSamples("there is no caption to score; raise the limit or see why samples failed")
-        twice = [name for name, count in Counter(one.id for one in state.captioned).items() if count > 1]
-        if twice:
-            raise RunError(f"sample {twice[0]!r} was scored more than once; shards must not overlap")
-        ordered = sorted(state.captioned, key=lambda one: one.id)
-        return _Findings(ordered, self._fields, self.names).result()
+        ordered = in_order(state.captioned)
+        whole = _Findings(ordered, self._fields, [name for name in self.names if name not in self._by]).result()
+        parts = [self._part(ordered, stratum) for name, stratum in self._by.items() if name in self.names]
+        estimates = {name: one for found in (whole, *parts) for name, one in found.estimates.items()}
+        protocols = tuple(one for found in (whole, *parts) for one in found.protocols)
+        return MetricResult(estimates, protocols, whole.per_sample, {})
+
+    def _part(self, captioned: Sequence[Captioned], stratum: str) -> MetricResult:
+        """Return CIDEr-D within each value of `stratum`."""
+        estimates: dict[str, Estimate | Unavailable] = {}
+        protocols: list[Protocol] = []
+        for value in sorted({held for one in captioned for name, held in one.strata if name == stratum}):
+            within = [one for one in captioned if (stratum, value) in one.strata]
+            found = _Findings(within, {**self._fields, "part": f"{stratum}={value}"}, ["cider"]).result()
+            estimates[f"cider[{stratum}={value}]"] = found.estimates["cider"]
+            protocols += found.protocols
+        return MetricResult(estimates, tuple(protocols), {}, {})
 
 
 @dataclass

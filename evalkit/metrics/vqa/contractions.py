@@ -40,3 +40,24 @@ CONTRACTIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What each word becomes; `somebody'd` loses its apostrophe, as in the official table."""
+
+_STRAIGHT = ("ain't", "aren't", "can't", "could've", "couldn't", "we've", "where's", "who've")
+_STRAIGHT_KEYS = ("couldn'tve", "hadn'tve")
+
+
+def _curly(text: str) -> str:
+    return text.replace("'", "\u2019")
+
+
+VIZWIZ_CONTRACTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        key if key in _STRAIGHT_KEYS else _curly(key): word if word in _STRAIGHT else _curly(word)
+        for key, word in CONTRACTIONS.items()
+    }
+)
+"""The same table as VizWiz's evaluation has it: with curly apostrophes, but for eight words and two keys.
+
+So an answer such as `dont` becomes one that no annotator typed.
+
+Source: the VQA evaluation of the VizWiz API (Qing Li), as of the challenge.
+"""

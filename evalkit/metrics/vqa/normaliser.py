@@ -5,10 +5,12 @@ r"""Answers as they are compared: the official VQA normaliser and its relatives,
 | `vqa-official` | cleaned | cleaned | both, unless the people's answers are all the same |
 | `evalai` | EvalAI | EvalAI | always |
 | `lmms` | EvalAI | cleaned | both (the prediction once more), unless the people's answers are all the same |
+| `vizwiz-official` | VizWiz | as they are | the prediction alone, always |
 
 *Cleaned* has line feeds and tabs as blanks and its ends stripped. *EvalAI* lower-cases, drops `,` and `?`, sets `'s`
-off, and normalises. So the cases that differ are answers that all people agree on: `vqa-official` compares them raw and
-with their case, `lmms` compares the raw one with the normalised prediction, `evalai` normalises both.
+off, and normalises. *VizWiz* cleans and normalises, with curly apostrophes in its contractions. So of the first three
+the cases that differ are answers that all people agree on: `vqa-official` compares them raw and with their case, `lmms`
+compares the raw one with the normalised prediction, `evalai` normalises both.
 
 The quirks that are kept, each of which moves real scores:
 
@@ -19,7 +21,8 @@ The quirks that are kept, each of which moves real scores:
 - number words from `none` to `ten` become digits, before articles are dropped and contractions mended.
 
 Source: vqaEval.py of GT-Vision-Lab/VQA (written for Python 2, where `\d` is ASCII only); EvalAIAnswerProcessor of
-facebookresearch/mmf at c46b3b3; lmms_eval/tasks/vqav2/utils.py of EvolvingLMMs-Lab/lmms-eval at 0393078.
+facebookresearch/mmf at c46b3b3; lmms_eval/tasks/vqav2/utils.py of EvolvingLMMs-Lab/lmms-eval at 0393078; the VQA
+evaluation of the VizWiz API.
 """
 
 from __future__ import annotations
@@ -31,9 +34,9 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from evalkit.errors import UsageError, nearest
-from evalkit.metrics.vqa.contractions import CONTRACTIONS
+from evalkit.metrics.vqa.contractions import CONTRACTIONS, VIZWIZ_CONTRACTIONS
 
-Reading: TypeAlias = Literal["cleaned", "evalai"]
+Reading: TypeAlias = Literal["cleaned", "evalai", "vizwiz", "raw"]
 
 NORMALISER_VERSION = 1
 """Raised whenever any answer's normal form changes."""
@@ -52,6 +55,7 @@ _PERIODS = 32
 _OFFICIAL_COMMA = re.compile("[0-9],[0-9]")
 _OFFICIAL_PERIOD = re.compile(r"\.(?![0-9])")
 _EVALAI_COMMA = re.compile(r"\d,+(?=\d)")
+_VIZWIZ_COMMA = re.compile(r"\d,\d")
 _EVALAI_PERIOD = re.compile(r"\.(?!\d)")
 
 
@@ -84,6 +88,19 @@ def evalai(text: str) -> str:
     return evalai_normal(cleaned(words))
 
 
+def vizwiz(text: str) -> str:
+    """Return what VizWiz's evaluation makes of a prediction; people's answers it leaves as they are.
+
+    >>> vizwiz("The dont, know")
+    'don’t know'
+    """
+    return _plain_words(_without_signs(cleaned(text), _VIZWIZ_COMMA, _EVALAI_PERIOD), VIZWIZ_CONTRACTIONS)
+
+
+def _raw(text: str) -> str:
+    return text
+
+
 def _without_signs(text: str, comma: re.Pattern[str], period: re.Pattern[str]) -> str:
     if _SIGN.search(text) is None:
         return period.sub("", text, count=_PERIODS)
@@ -95,9 +112,9 @@ def _without_signs(text: str, comma: re.Pattern[str], period: re.Pattern[str]) -
     return period.sub("", found, count=_PERIODS)
 
 
-def _plain_words(text: str) -> str:
+def _plain_words(text: str, contractions: Mapping[str, str] = CONTRACTIONS) -> str:
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
-    return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+    return " ".join(contractions.get(word, word) for word in words if word not in _ARTICLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +138,15 @@ VQA_PROTOCOLS: Mapping[str, VqaProtocol] = MappingProxyType(
             VqaProtocol("vqa-official", "cleaned", "cleaned", "official"),
             VqaProtocol("evalai", "evalai", "evalai", None),
             VqaProtocol("lmms", "evalai", "cleaned", "evalai"),
+            VqaProtocol("vizwiz-official", "vizwiz", "raw", None),
         )
     }
 )
 """By name; the first is the default."""
 
-READINGS: Mapping[Reading, Callable[[str], str]] = MappingProxyType({"cleaned": cleaned, "evalai": evalai})
+READINGS: Mapping[Reading, Callable[[str], str]] = MappingProxyType(
+    {"cleaned": cleaned, "evalai": evalai, "vizwiz": vizwiz, "raw": _raw}
+)
 NORMALS: Mapping[str, Callable[[str], str]] = MappingProxyType({"official": official, "evalai": evalai_normal})
 
 

@@ -1,0 +1,1 @@
+"""Scores of one picture against another, or against a text."""

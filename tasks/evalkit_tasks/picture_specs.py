@@ -1,0 +1,158 @@
+"""The benchmarks of pictures that are not FID, as the table of this room lists them: nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from evalkit.interfaces import Option, TaskSpec
+
+_B32, _L14 = "openai-vit-b32", "openai-vit-l14"
+_CLIP_WEIGHTS = ("clip-openai-vit-b32", "clip-merges")
+
+_MAGICBRUSH = TaskSpec(
+    name="magicbrush",
+    version=1,
+    job="text-guided-editing",
+    summary="edits of real photos against the pictures that people made of them, turn by turn or session by session",
+    factory="evalkit_tasks.magicbrush:magicbrush",
+    data=("magicbrush", "blocksworld"),
+    metrics=("l1", "l2", f"clip_i[{_B32}]", "dino[dino-vits16]", f"clip_t[{_B32}]"),
+    protocols=("magicbrush",),
+    weights=(*_CLIP_WEIGHTS, "dino-vits16"),
+    options=(Option("turns", "single", "single: each turn on the true picture; multi: on what the model made of it"),),
+    citation="Zhang 2023, arXiv:2306.10012",
+    licence="CC BY 4.0",
+)
+
+_EMU_EDIT = TaskSpec(
+    name="emu_edit",
+    version=1,
+    job="text-guided-editing",
+    summary="edits without a target: change of picture against change of caption, and faithfulness to the source",
+    factory="evalkit_tasks.emu_edit:emu_edit",
+    data=("emu_edit", "blocksworld", "hf:REPO@REVISION"),
+    metrics=(f"clip_direction[{_B32}]", f"clip_i[{_B32}]", f"clip_t[{_B32}]", "l1", "dino[dino-vits16]"),
+    protocols=("emu-edit",),
+    weights=(*_CLIP_WEIGHTS, "dino-vits16"),
+    options=(
+        Option("split", "test", "test or validation"),
+        Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures"),
+        Option("identical", "keep", "keep or drop items whose two captions read the same"),
+    ),
+    citation="Sheynin 2023, arXiv:2311.10089",
+    licence="CC BY-NC 4.0",
+)
+_INSTRUCTPIX2PIX = TaskSpec(
+    name="instructpix2pix",
+    version=1,
+    job="text-guided-editing",
+    summary="the curve of CLIP direction against image similarity over the weight of the source",
+    factory="evalkit_tasks.instructpix2pix:instructpix2pix",
+    data=("instructpix2pix", "blocksworld"),
+    metrics=(f"clip_direction[{_L14}]", f"clip_i[{_L14}]", f"clip_t[{_L14}]"),
+    protocols=("instruct-pix2pix", "clip"),
+    weights=("clip-openai-vit-l14", "clip-merges"),
+    options=(Option("image_guidance", "1.0,1.2,...,2.2", "the weights of the source that each item is asked at"),),
+    citation="Brooks 2022, arXiv:2211.09800",
+    licence="MIT",
+)
+_PIE_BENCH = TaskSpec(
+    name="pie_bench",
+    version=1,
+    job="text-guided-editing",
+    summary="edits of ten kinds with masks: structure and background kept, words followed",
+    factory="evalkit_tasks.pie_bench:pie_bench",
+    data=("pie_bench", "blocksworld"),
+    metrics=(
+        *("structure_distance[dino-vitb8]", "psnr", "mse", "ssim", "lpips[squeeze]"),
+        *(f"clip_whole[{_L14}]", f"clip_edited[{_L14}]"),
+    ),
+    protocols=("pie-bench",),
+    weights=("dino-vitb8", "squeezenet1_1", "lpips-squeeze", "clip-openai-vit-l14", "clip-merges"),
+    citation="Ju 2023, arXiv:2310.01506",
+    licence="none given: treat as restricted",
+)
+_TEDBENCH = TaskSpec(
+    name="tedbench",
+    version=1,
+    job="text-guided-editing",
+    summary="one hundred non-rigid edits of photos: words followed against photo kept",
+    factory="evalkit_tasks.tedbench:tedbench",
+    data=("tedbench", "blocksworld"),
+    metrics=(f"clip_t[{_L14}]", "lpips[alex]", f"clip_i[{_L14}]"),
+    protocols=("tedbench",),
+    weights=("clip-openai-vit-l14", "clip-merges", "alexnet", "lpips-alex"),
+    options=(Option("backbone", _L14, f"{_L14} or {_B32}: the CLIP that measures"),),
+    citation="Kawar 2022, arXiv:2210.09276",
+    licence="none given: treat as restricted",
+)
+
+_JUDGE = (
+    Option("judge", "", "model id of the judge, as its address knows it"),
+    Option("judge_url", "", "OpenAI-compatible address of the judge, such as http://127.0.0.1:8000/v1"),
+)
+_GEDIT_BENCH = TaskSpec(
+    name="gedit_bench",
+    version=1,
+    job="text-guided-editing",
+    summary="users' own wishes for photos, judged by a pinned vision-language model",
+    factory="evalkit_tasks.gedit_bench:gedit_bench",
+    data=("gedit_bench", "blocksworld", "hf:REPO@REVISION"),
+    metrics=("g_o", "g_sc", "g_pq"),
+    protocols=("gedit-bench",),
+    options=(
+        *_JUDGE,
+        Option("language", "en", "en or cn"),
+        Option("sc_prompt", "", "file with the wording for semantic consistency; the default is evalkit's own"),
+        Option("pq_prompt", "", "file with the wording for perceptual quality; the default is evalkit's own"),
+    ),
+    citation="Liu 2025, arXiv:2504.17761; Ku 2023, arXiv:2312.14867",
+    licence="Apache-2.0",
+)
+
+_IMGEDIT = TaskSpec(
+    name="imgedit",
+    version=1,
+    job="text-guided-editing",
+    summary="edits of nine types, three scores each by a pinned vision-language model",
+    factory="evalkit_tasks.imgedit:imgedit",
+    data=("imgedit", "blocksworld"),
+    metrics=("imgedit",),
+    protocols=("imgedit",),
+    options=(*_JUDGE, Option("prompt", "", "file with the judge's prompt; the default is evalkit's own wording")),
+    citation="Ye 2025, arXiv:2505.20275",
+    licence="Apache-2.0",
+)
+
+_BACKBONE = Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures")
+_PARTI_PROMPTS = TaskSpec(
+    name="parti_prompts",
+    version=1,
+    job="text-to-image",
+    summary="1,632 prompts of twelve categories, scored by CLIP",
+    factory="evalkit_tasks.parti_prompts:parti_prompts",
+    data=("parti_prompts", "blocksworld"),
+    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    protocols=("parti_prompts",),
+    weights=_CLIP_WEIGHTS,
+    options=(_BACKBONE,),
+    citation="Yu 2022, arXiv:2206.10789; Hessel 2021, arXiv:2104.08718",
+    licence="Apache-2.0",
+)
+_DRAWBENCH = TaskSpec(
+    name="drawbench",
+    version=1,
+    job="text-to-image",
+    summary="200 prompts that are hard to draw, scored by CLIP",
+    factory="evalkit_tasks.drawbench:drawbench",
+    data=("drawbench", "blocksworld"),
+    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    protocols=("drawbench",),
+    weights=_CLIP_WEIGHTS,
+    options=(_BACKBONE,),
+    citation="Saharia 2022, arXiv:2205.11487; Hessel 2021, arXiv:2104.08718",
+    licence="none given: treat as restricted",
+)
+
+PICTURE_TASKS: tuple[TaskSpec, ...] = (
+    *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH),
+)
