@@ -125,7 +125,7 @@ def test_gqa_compares_letter_for_letter_unless_lmms_is_asked_for(tmp_path: Path)
 
 def test_gqa_s_choices_of_other_questions_are_an_error(tmp_path: Path) -> None:
     write_gqa(tmp_path)
-    known = {id_: {"valid": [], "plausible": []} for id_ in list(gqa_document())[:2]}
+    known: dict[str, dict[str, list[str]]] = {id_: {"valid": [], "plausible": []} for id_ in list(gqa_document())[:2]}
     write(tmp_path, "val_choices.json", known)
     with pytest.raises(DataError, match="lack question 03"):
         task("gqa", tmp_path, split="val_balanced")

@@ -256,7 +256,7 @@ def test_on_questions_alone_it_needs_no_captions(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_its_baselines_on_blocksworld_are_those_of_the_readme(tmp_path: Path) -> None:
     workspace = Workspace(cache=tmp_path / "cache")
-    found = {}
+    found: dict[str, float] = {}
     for name in ("blocksworld_caption", "blocksworld_vqa"):
         task = build_task(name, workspace, None, {})
         with Cache(tmp_path / "cache") as cache:
