@@ -8,9 +8,7 @@ what else is asked; of equally near pictures the first is taken.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +18,14 @@ from evalkit.features.cache import FeatureCache, Vectors
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.images import Pixels
 from evalkit.workspace import Workspace
+from evalkit_tasks.shown import in_parts
 
 SIDE = 16
 DISTANCE = "Euclidean, 16 x 16 RGB box averages"
 FINGERPRINT = "thumbnail 16 x 16 RGB, box@1"
 """What the remembered numbers are, in place of an extractor's fingerprint."""
 AT_ONCE = 4_096
-"""Training pictures that are compared, or made thumbnails of, at a time."""
+"""Training pictures that are compared at a time."""
 
 
 def thumbnail(pixels: Pixels) -> Vectors:
@@ -71,17 +70,16 @@ def _squared_distances(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -
     return found
 
 
+def _thumbnail_of(picture: Picture) -> Vectors:
+    return thumbnail(load(picture))
+
+
 def _thumbnails(pictures: Sequence[Picture], workspace: Workspace) -> Vectors:
     with FeatureCache(workspace.cache / "features") as cache:
         ids = identities(pictures, cache)
         vectors, found = cache.get_many(ids, FINGERPRINT, SIDE * SIDE * 3)
         fresh = [place for place in range(len(pictures)) if not found[place]]
-        bar = workspace.progress.bar("thumbnails of training pictures", len(fresh), "picture")
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for start in range(0, len(fresh), AT_ONCE):
-                places = fresh[start : start + AT_ONCE]
-                vectors[places] = np.stack(list(pool.map(thumbnail, pool.map(load, [pictures[p] for p in places]))))
-                cache.put_many([ids[place] for place in places], FINGERPRINT, vectors[places])
-                bar.advance(len(places))
-        bar.close()
+        for places, made in in_parts(_thumbnail_of, pictures, fresh, "thumbnails of training pictures", workspace):
+            vectors[places] = made
+            cache.put_many([ids[place] for place in places], FINGERPRINT, made)
     return vectors

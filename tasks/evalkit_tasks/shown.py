@@ -8,10 +8,10 @@ the pictures of those samples that are asked for are looked at.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from evalkit.features.pictures import FilePicture, Picture, identities
 from evalkit.images import read_image
 from evalkit.types import Image, Sample, ZipPicture
 from evalkit.workspace import Workspace
+
+T = TypeVar("T")
 
 FINGERPRINT = "pixel digest, width and height@1"
 """What the remembered numbers are, in place of an extractor's fingerprint."""
@@ -52,16 +54,26 @@ def shown_images(named: Sequence[NamedPicture], workspace: Workspace) -> list[Im
         ids = identities([one.picture for one in distinct], cache)
         numbers, found = cache.get_many(ids, FINGERPRINT, NUMBERS)
         fresh = [place for place in range(len(distinct)) if not found[place]]
-        bar = workspace.progress.bar("pictures", len(fresh), "picture")
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for start in range(0, len(fresh), AT_ONCE):
-                places = fresh[start : start + AT_ONCE]
-                numbers[places] = np.stack(list(pool.map(_numbers, [distinct[place] for place in places])))
-                cache.put_many([ids[place] for place in places], FINGERPRINT, numbers[places])
-                bar.advance(len(places))
-        bar.close()
+        for places, made in in_parts(_numbers, distinct, fresh, "pictures", workspace):
+            numbers[places] = made
+            cache.put_many([ids[place] for place in places], FINGERPRINT, made)
     images = {one.picture: _image(one.picture, row) for one, row in zip(distinct, numbers, strict=True)}
     return [images[one.picture] for one in named]
+
+
+def in_parts(
+    numbers: Callable[[T], Vectors], items: Sequence[T], places: Sequence[int], what: str, workspace: Workspace
+) -> Iterator[tuple[list[int], Vectors]]:
+    """Yield, part by part, some of `places` with the numbers `(N, D)` of the items there; a bar tells how far it is."""
+    if not places:
+        return
+    bar = workspace.progress.bar(what, len(places), "picture")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(places), AT_ONCE):
+            part = list(places[start : start + AT_ONCE])
+            yield part, np.stack(list(pool.map(numbers, [items[place] for place in part])))
+            bar.advance(len(part))
+    bar.close()
 
 
 def _numbers(one: NamedPicture) -> Vectors:

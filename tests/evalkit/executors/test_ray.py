@@ -62,7 +62,7 @@ def test_any_number_of_workers_answers_as_this_process_does(local_ray: None, tmp
 def test_a_killed_worker_loses_no_request_and_costs_its_lease_at_most(local_ray: None, tmp_path: Path) -> None:
     log = tmp_path / "log"
     found, killed = {}, False
-    with executor(tmp_path, Logged(log, seconds=0.05)) as opened:
+    with executor(tmp_path, Logged(log, seconds=0.3)) as opened:
         for position, answer in opened.answers(requests(60)):
             assert position not in found
             found[position] = answer

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import UsageError
 from evalkit.metrics.vqa.contractions import CONTRACTIONS
-from evalkit.metrics.vqa.normaliser import VQA_PROTOCOLS, cleaned, evalai, evalai_normal, official, vqa_protocol
+from evalkit.metrics.vqa.normaliser import VQA_PROTOCOLS, cleaned, evalai, evalai_normal, official, vizwiz, vqa_protocol
 from tests.evalkit.metrics.vqa import published_rules
 
 PIECES = [*published_rules.PUNCTUATION, *published_rules.CONTRACTIONS, *published_rules.NUMBER_WORDS]
@@ -110,3 +110,15 @@ def test_unknown_protocol_is_refused_with_the_nearest() -> None:
     assert vqa_protocol("lmms") is VQA_PROTOCOLS["lmms"]
     with pytest.raises(UsageError, match="did you mean 'vqa-official'"):
         vqa_protocol("vqa-oficial")
+
+
+def test_vizwiz_reads_predictions_alone_and_writes_curly_apostrophes() -> None:
+    assert [vizwiz(text) for text in ("dont", "arent", "couldn'tve", "The 1,000 Dogs.", "1\u0661,2/b")] == [
+        "don\u2019t",
+        "aren't",
+        "couldn\u2019t\u2019ve",
+        "1000 dogs",
+        "1\u06612b",
+    ]
+    protocol = vqa_protocol("vizwiz-official")
+    assert (protocol.prediction, protocol.answers, protocol.normal) == ("vizwiz", "raw", None)
