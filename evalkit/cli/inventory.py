@@ -16,7 +16,7 @@ from evalkit.types import Json
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from evalkit.weight_table import Weight
+    from evalkit.weight_files import Weight
 
 Entry: TypeAlias = Mapping[str, Json]
 

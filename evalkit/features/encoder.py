@@ -22,7 +22,8 @@ from evalkit.features.pictures import Picture, identities, load
 from evalkit.images import Pixels
 from evalkit.keys import digest
 from evalkit.types import Json, JsonScalar
-from evalkit.weight_table import WEIGHTS, Weight
+from evalkit.weight_files import Weight
+from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, require
 from evalkit.workspace import Workspace
 

@@ -27,7 +27,8 @@ from evalkit.features.pictures import Picture, identities, load
 from evalkit.keys import digest
 from evalkit.progress import Progress
 from evalkit.types import Json, JsonScalar
-from evalkit.weight_table import WEIGHTS, Weight
+from evalkit.weight_files import Weight
+from evalkit.weight_table import WEIGHTS
 from evalkit.weights import require
 from evalkit.workspace import Workspace
 

@@ -14,7 +14,7 @@ import numpy as np
 from evalkit.errors import WeightsError
 from evalkit.features.state_dicts import Tensors, require_tensors
 from evalkit.features.torchscript import Tensor
-from evalkit.weight_table import Layout
+from evalkit.weight_files import Layout
 
 FIRE_INPUTS: Mapping[int, tuple[int, int, int]] = {
     2: (64, 16, 64),

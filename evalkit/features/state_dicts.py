@@ -17,7 +17,7 @@ import numpy as np
 
 from evalkit.errors import WeightsError
 from evalkit.features.torchscript import Tensor, read_torchscript
-from evalkit.weight_table import Layout
+from evalkit.weight_files import Layout
 
 Tensors: TypeAlias = dict[str, Tensor]
 

@@ -16,7 +16,7 @@ import numpy as np
 from evalkit.errors import WeightsError
 from evalkit.features.state_dicts import Tensors, read_tensors, require_tensors
 from evalkit.features.torchscript import Tensor
-from evalkit.weight_table import Layout
+from evalkit.weight_files import Layout
 
 _PARTS = {
     "clip-openai": {

@@ -13,7 +13,8 @@ import pytest
 
 from evalkit.errors import UsageError, WeightsError
 from evalkit.progress import Silent
-from evalkit.weight_table import WEIGHTS, Weight, WeightFile
+from evalkit.weight_files import Weight, WeightFile
+from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, find, hub_checkpoints, require
 from evalkit.wheels import WheelMember
 from evalkit.workspace import Workspace

@@ -73,10 +73,14 @@ def ssim(a: Picture, b: Picture, channels: Channels = "rgb", border: Border = "i
     if min(a.shape[:2]) < WINDOW:
         raise DataError(f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, not {a.shape[1]} x {a.shape[0]}")
     if border == "reflect":
-        margin = ((WINDOW // 2,) * 2, (WINDOW // 2,) * 2, (0, 0))
-        a, b = np.pad(a, margin, mode="reflect"), np.pad(b, margin, mode="reflect")
+        a, b = _mirrored(a), _mirrored(b)
     planes = zip(_planes(a, channels), _planes(b, channels), strict=True)
     return float(np.mean([_similarity(x, y)[0] for x, y in planes]))
+
+
+def _mirrored(picture: Picture) -> Doubles:
+    margin = WINDOW // 2
+    return np.pad(picture.astype(np.float64), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
 
 
 def ssim_of_torchmetrics(a: Picture, b: Picture) -> float:

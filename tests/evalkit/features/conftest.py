@@ -14,7 +14,7 @@ from evalkit.downloads import file_sha256
 from evalkit.features.inception import INCEPTION, InceptionExtractor
 from evalkit.features.inputs import input_protocol, preparation
 from evalkit.images import Pixels, encode_png
-from evalkit.weight_table import Weight, WeightFile
+from evalkit.weight_files import Weight, WeightFile
 from evalkit.workspace import Workspace
 
 HUB_NAME = "pt_inception-2015-12-05-6726825d.pth"

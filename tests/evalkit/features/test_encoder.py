@@ -23,7 +23,8 @@ from evalkit.features.encoder import Encoder, encoder, unit
 from evalkit.features.encoder_input import encoder_input
 from evalkit.features.vit_tensors import tower
 from evalkit.images import image_of
-from evalkit.weight_table import WEIGHTS, Layout, Weight, WeightFile
+from evalkit.weight_files import Layout, Weight, WeightFile
+from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
 

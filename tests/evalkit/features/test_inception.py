@@ -21,7 +21,7 @@ from evalkit.features.inputs import INPUT_PROTOCOLS, input_protocol, preparation
 from evalkit.features.pictures import FilePicture, Picture
 from evalkit.images import decode, image_of
 from evalkit.progress import Silent
-from evalkit.weight_table import Weight
+from evalkit.weight_files import Weight
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import HUB_NAME, MakeExtractor, photo_like
 

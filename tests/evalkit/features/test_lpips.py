@@ -18,7 +18,8 @@ from evalkit.features.lpips import BACKBONE_WEIGHTS, Lpips, LpipsNetwork
 from evalkit.features.pictures import FilePicture
 from evalkit.features.state_dicts import read_tensors
 from evalkit.images import decode
-from evalkit.weight_table import WEIGHTS, Weight, WeightFile
+from evalkit.weight_files import Weight, WeightFile
+from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
 

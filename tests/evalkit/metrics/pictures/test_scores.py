@@ -24,7 +24,8 @@ from evalkit.metrics.pictures.scores import ScoreMetric
 from evalkit.metrics.pictures.similarity import DirectionSimilarity, PictureSimilarity, TextSimilarity
 from evalkit.scoring import Scoring
 from evalkit.types import Estimate, Generation, Image, Sample, Text
-from evalkit.weight_table import WEIGHTS, Weight, WeightFile
+from evalkit.weight_files import Weight, WeightFile
+from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
 
