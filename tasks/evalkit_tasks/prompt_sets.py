@@ -19,7 +19,7 @@ from evalkit.keys import digest
 from evalkit.metrics.pictures.clipscore import PREFIX, WEIGHT
 from evalkit.metrics.pictures.scores import ScoreMetric
 from evalkit.metrics.pictures.similarity import TextSimilarity
-from evalkit.types import Json, Sample, Text
+from evalkit.types import Json, JsonScalar, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.caption_sets import DEMO
 from evalkit_tasks.coco import official_set
@@ -60,7 +60,12 @@ def prompt_task(table: PromptTable, workspace: Workspace, options: Mapping[str, 
         TextSimilarity(here, clip, "clip_t", _prompt, strata=strata),
         TextSimilarity(here, clip, "clipscore", _prompt, PREFIX, WEIGHT, 0.0, strata),
     )
-    fields = {"data": card.name, "data_digest": card.digest, "prompts": len(samples), "prompt": "as it stands"}
+    fields: dict[str, JsonScalar] = {
+        "data": card.name,
+        "data_digest": card.digest,
+        "prompts": len(samples),
+        "prompt": "as it stands",
+    }
     metrics = tuple(ScoreMetric(table.name, fields, score) for score in scores)
     return SampleTask(here, f"{table.name}@1", "text-to-image", card, samples, metrics)
 
@@ -108,8 +113,11 @@ def read_prompts(table: PromptTable, path: Path) -> tuple[Sample, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); {table.how}, or name its folder with --data-dir") from error
-    quoting = csv.QUOTE_NONE if table.separator == "\t" else csv.QUOTE_MINIMAL
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=table.separator, quoting=quoting)
+    lines = io.StringIO(text, newline="")
+    if table.separator == "\t":
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.DictReader(lines, delimiter=table.separator)
     lacking = {table.prompt, *(column for _, column in table.strata)} - set(rows.fieldnames or ())
     if lacking:
         raise DataError(f"{path} lacks the columns {', '.join(sorted(lacking))}; {table.how}")

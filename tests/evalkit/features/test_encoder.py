@@ -67,7 +67,7 @@ def openai_file(tmp_path: Path) -> tuple[Path, open_clip.CLIP]:
     text = CLIPTextCfg(context_length=77, vocab_size=49408, width=64, heads=2, layers=2)
     model = open_clip.CLIP(48, vision, text, quick_gelu=True).eval()
     convert_weights_to_lp(model)
-    script = torch.jit.trace_module(_Holder(model), {"forward": torch.zeros(1)})
+    script = torch.jit.trace_module(_Holder(model), {"forward": torch.zeros(1)})  # type: ignore[no-untyped-call]
     path = tmp_path / "ViT.pt"
     script.save(str(path))
     return path, model.float()
@@ -203,7 +203,7 @@ def test_dino_layout_gives_timm_s_class_token_and_keys(tmp_path: Path, monkeypat
     ours = _encoder(tmp_path, model.state_dict(), small, "dino", monkeypatch)
     pixels = photo_like(3, 90, 70)
     held: list[torch.Tensor] = []
-    model.blocks[1].attn.qkv.register_forward_hook(lambda _module, _into, out: held.append(out))
+    model.get_submodule("blocks.1.attn.qkv").register_forward_hook(lambda _module, _into, out: held.append(out))
     with torch.inference_mode():
         planes = encoder_input(pixels, small.inputs)[None]
         theirs = model(torch.from_numpy(planes)).numpy()
@@ -289,7 +289,7 @@ def test_other_architecture_is_an_error_that_names_the_tensor() -> None:
 
 def test_unit_rows_have_length_one_and_zeros_stay() -> None:
     rows = unit(np.array([[3, 4], [0, 0]], np.float32))
-    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]], atol=1e-7)
+    np.testing.assert_allclose(rows, np.array([[0.6, 0.8], [0.0, 0.0]]), atol=1e-7)
 
 
 def test_the_pinned_merges_are_those_that_open_clip_ships(merges: Path) -> None:

@@ -16,12 +16,12 @@ from torchmetrics.functional.image import (
 )
 
 from evalkit.errors import DataError
-from evalkit.images import decode
+from evalkit.images import Pixels, decode
 from evalkit.metrics.pictures.differences import mean_absolute, mean_square, ms_ssim, psnr, ssim, ssim_of_torchmetrics
 from tests.evalkit.features.conftest import photo_like
 
 
-def _noisy(seed: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _noisy(seed: int, height: int, width: int) -> tuple[Pixels, Pixels]:
     clean = photo_like(seed, height, width)
     noise = np.random.default_rng(seed).normal(0, 20, clean.shape)
     return clean, np.clip(clean + noise, 0, 255).astype(np.uint8)
@@ -41,21 +41,22 @@ def test_official_calibration_values(shared_data: Path) -> None:
 @pytest.mark.parametrize("size", [(40, 64), (64, 64), (181, 203)])
 def test_scikit_image_agrees(size: tuple[int, int]) -> None:
     a, b = _noisy(3, *size)
-    theirs = structural_similarity(
+    theirs = structural_similarity(  # type: ignore[no-untyped-call]
         a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
     )
     assert ssim(a, b) == pytest.approx(theirs, abs=1e-9)
-    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255), abs=1e-9)
+    ratio = peak_signal_noise_ratio(a, b, data_range=255)  # type: ignore[no-untyped-call]
+    assert psnr(a, b) == pytest.approx(ratio, abs=1e-9)
 
 
 @pytest.mark.parametrize("size", [(176, 192), (192, 256)])
 def test_torchmetrics_agrees(size: tuple[int, int]) -> None:
     a, b = _noisy(4, *size)
-    planes = [torch.from_numpy(p.transpose(2, 0, 1)[None] / 255.0) for p in (a, b)]
-    assert ssim_of_torchmetrics(a, b) == pytest.approx(
-        float(structural_similarity_index_measure(*planes, data_range=1.0)), abs=1e-6
-    )
-    theirs = multiscale_structural_similarity_index_measure(*planes, data_range=1.0)
+    one, other = (torch.from_numpy(p.transpose(2, 0, 1)[None] / 255.0) for p in (a, b))
+    similar = structural_similarity_index_measure(one, other, data_range=1.0)
+    theirs = multiscale_structural_similarity_index_measure(one, other, data_range=1.0)
+    assert isinstance(similar, torch.Tensor)
+    assert ssim_of_torchmetrics(a, b) == pytest.approx(float(similar), abs=1e-6)
     # torchmetrics mirrors the border at the coarsest scale, which moves the product by a few thousandths.
     assert ms_ssim(a, b) == pytest.approx(float(theirs), abs=5e-3)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import open_clip
 import pytest
 import torch
@@ -80,7 +81,7 @@ def _source(scored: Scored) -> Image:
     return next(part for part in scored.sample.parts if isinstance(part, Image))
 
 
-def _cos(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+def _cos(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
