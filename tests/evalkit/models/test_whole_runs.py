@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from evalkit.cli import main
+from tests.faults.api_server import FaultServer
 
 from .checkpoint_files import save_llava
 
@@ -91,6 +92,41 @@ def test_a_diffusers_pipeline_draws_the_captions_of_coco(
     (again,) = evalkit(*words, "-m", f"diffusers:{diffusion}", "--gen", "steps=2")
     assert again["coverage"]["from_cache"] == 6
     assert again["estimates"] == run["estimates"]
+
+
+VAL2017 = ("-t", "split=val2017")
+
+
+@pytest.fixture
+def photographed(shared_data: Path, tmp_path: Path) -> list[str]:
+    """The words that put vqav2 and coco_caption to real photos: the questions' files in the official places."""
+    sample, folder = shared_data / "vqa" / "sample", tmp_path / "coco"
+    shutil.copytree(shared_data / "coco-mini", folder, symlinks=True)
+    official = {"questions": "v2_OpenEnded_mscoco_val2014_questions", "annotations": "v2_mscoco_val2014_annotations"}
+    for name, place in official.items():
+        document = json.loads((sample / f"{name}.json").read_text(encoding="utf-8"))
+        document["data_subtype"] = "val2014"  # the sample is of train, which is no split of the task
+        (folder / f"{place}.json").write_text(json.dumps(document), encoding="utf-8")
+    (folder / "val2014").mkdir()
+    photo = sample / "images" / "COCO_train2014_000000458752.jpg"
+    shutil.copy(photo, folder / "val2014" / "COCO_val2014_000000458752.jpg")
+    return ["--data-dir", str(folder), "-L", "3", "--gen", "max_tokens=8"]
+
+
+def test_a_transformers_model_is_asked_about_real_photos(evalkit: Any, llava: Path, photographed: list[str]) -> None:
+    (asked,) = evalkit("vqav2", "--data", "vqav2", "-m", f"transformers:{llava}", *photographed)
+    (told_of,) = evalkit("coco_caption", "--data", "coco", "-m", f"transformers:{llava}", *photographed, *VAL2017)
+    assert [run["coverage"]["answered"] for run in (asked, told_of)] == [3, 3]
+    assert asked["data"].startswith("vqav2") and told_of["estimates"]["cider"]["n"] == 3
+
+
+def test_a_server_is_asked_about_real_photos(evalkit: Any, server: FaultServer, photographed: list[str]) -> None:
+    words = ("-m", "openai:tiny", "-a", f"base_url={server.url}", *photographed)
+    (asked,) = evalkit("vqav2", "--data", "vqav2", *words)
+    (told_of,) = evalkit("coco_caption", "--data", "coco", *words, *VAL2017)
+    assert [run["coverage"]["answered"] for run in (asked, told_of)] == [3, 3]
+    (again,) = evalkit("vqav2", "--data", "vqav2", *words)
+    assert again["coverage"]["from_cache"] == 3
 
 
 @pytest.mark.slow
