@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from . import logged, tiny_cm3leon
+from . import logged
 
 ROOT = Path(__file__).resolve().parents[3]
 STORE_BYTES = 100 * 2**20
@@ -19,8 +19,7 @@ ROOMS = os.pathsep.join(str(ROOT / room) for room in ("", "tasks", "reference_mo
 def environment() -> Iterator[None]:
     """An environment in which Ray's processes find the rooms; the tests' models travel to them by value."""
     ray = pytest.importorskip("ray")
-    for module in (logged, tiny_cm3leon):
-        ray.cloudpickle.register_pickle_by_value(module)
+    ray.cloudpickle.register_pickle_by_value(logged)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", ROOMS)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("ray")
 
+from cm3leon.entry import cm3leon_model
 from evalkit.cache import Cache
 from evalkit.executors.executor import Executor
 from evalkit.executors.local import LocalExecutor, batch_sizes
@@ -21,10 +23,8 @@ from evalkit.results import read_samples, run_json
 from evalkit.runner import RunSettings, run_with
 from evalkit.workspace import Workspace
 
-from . import tiny_cm3leon
-
-MODEL: Callable[[Workspace], Model] = tiny_cm3leon.factory
-"""The model that is put to the test; another one that is the same wherever it is built may stand here."""
+MODEL: Callable[[Workspace], Model] = partial(cm3leon_model, argument="", options={})
+"""The model that is put to the test: the shipped CM3leon."""
 TASKS = ("blocksworld_composition", "blocksworld_edit", "blocksworld_vqa")
 SETTINGS = RunSettings(limit=24, gen={"temperature": "1.0"})
 
