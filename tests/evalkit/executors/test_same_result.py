@@ -38,7 +38,7 @@ def result(executor: Executor, workspace: Workspace, name: str) -> Mapping[str, 
     assert found.coverage.answered == 24, [r.failure for r in read_samples(folder)]
     assert found.coverage.from_cache == 0
     answers = {record.id: list(record.answer_parts or ()) for record in read_samples(folder)}
-    assert len({json.dumps(answer) for answer in answers.values()}) > 12  # it is no model that always says the same
+    assert len({json.dumps(answer) for answer in answers.values()}) > 8  # it is no model that always says the same
     document = run_json(found)
     return {"answers": answers, **{name: document[name] for name in ("estimates", "series", "protocols", "stamps")}}
 
