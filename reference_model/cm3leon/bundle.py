@@ -26,7 +26,6 @@ from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.json_fields import parsed
 from cm3leon.retrieval import DocumentStore, read_documents
 from cm3leon.tensor_files import read_json
-from cm3leon.vocab import Vocabulary
 
 ENCODER_CONFIG = "dual_encoder.json"
 ENCODER = "dual_encoder.safetensors"
@@ -75,13 +74,13 @@ def read(folder: Path, dtype: torch.dtype = torch.float32, device: str | torch.d
     return Bundle(checkpoint, embedder, documents, digest(files))
 
 
-def encoder_of(folder: Path, vocabulary: Vocabulary) -> DualEmbedder:
-    """Return the dual encoder of `folder`, which may hold nothing else.
+def encoder_of(folder: Path) -> DualEncoder:
+    """Return the dual encoder of `folder`, on the CPU.
 
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    return DualEmbedder(_encoder(folder, "cpu"), vocabulary)
+    return _encoder(folder, "cpu")
 
 
 def _encoder(folder: Path, device: str | torch.device) -> DualEncoder:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cm3leon.bundle import write
-from cm3leon.checkpoints import Checkpoint
+from cm3leon.bundle import SHIPPED, encoder_of, write
+from cm3leon.checkpoints import Checkpoint, load
 from cm3leon.config import Config
 from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.image_tokenizer import ImageTokenizer
@@ -18,7 +18,7 @@ from cm3leon.places import place_table
 from cm3leon.train.curves import draw
 from cm3leon.train.dual_encoder import DualEncoderStage
 from cm3leon.train.language import LanguageStage
-from cm3leon.train.loop import LOG, Pace, Schedule, Stage, train, trained_weights
+from cm3leon.train.loop import LOG, Pace, Schedule, Stage, keep_weights, train, trained_weights
 from cm3leon.train.mixture import Mixture
 from cm3leon.train.neighbours import documents_of, kept, neighbours
 from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
@@ -33,6 +33,9 @@ from cm3leon.vocab import Vocabulary, read_vocabulary, trained_vocabulary
 _READ = 4_000
 """Records that byte pairs are learnt from."""
 _ROWS = 256
+VOCABULARY = "tokenizer.json"
+TOKENIZER = "tokenizer."
+"""What stands before the names of the image tokenizer's weights in its stage's checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,15 @@ class Workshop:
     steps: int | None = None
     """Steps of the stage, where they are not the plan's."""
     stop_at: int | None = None
+
+    def adopt(self) -> None:
+        """Take the shipped image tokenizer, dual encoder and vocabulary, so that neither need be trained."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shipped = load(SHIPPED)
+        (self.folder / VOCABULARY).write_text(shipped.vocabulary.json, encoding="utf-8")
+        keep_weights(self.folder / "encoder", encoder_of(SHIPPED).state_dict())
+        weights = shipped.image_tokenizer.state_dict()
+        keep_weights(self.folder / "tokenizer", {f"{TOKENIZER}{name}": weight for name, weight in weights.items()})
 
     def seer(self) -> None:
         """Train the network that judges the tokenizer's pictures."""
@@ -115,7 +127,7 @@ class Workshop:
 
     def vocabulary(self) -> Vocabulary:
         """Return the folder's vocabulary, learnt first where it has none."""
-        path = self.folder / "tokenizer.json"
+        path = self.folder / VOCABULARY
         if not path.exists():
             words = texts(source(self.plan.source), _READ)
             learnt = trained_vocabulary(words, self.plan.pieces, self.plan.image.codes, self.plan.sentinels)
@@ -126,9 +138,8 @@ class Workshop:
     def trained_tokenizer(self) -> ImageTokenizer:
         """Return the image tokenizer of the last checkpoint."""
         tokenizer = ImageTokenizer(self.plan.image)
-        prefix = "tokenizer."
         weights = trained_weights(self.folder / "tokenizer")
-        tokenizer.load_state_dict({k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)})
+        tokenizer.load_state_dict({k.removeprefix(TOKENIZER): v for k, v in weights.items() if k.startswith(TOKENIZER)})
         return tokenizer.eval()
 
     def trained_encoder(self) -> DualEncoder:
@@ -159,7 +170,7 @@ class Workshop:
         train(stage, schedule, self.folder / name, pace=self.pace, stop_at=self.stop_at)
 
 
-STAGES = ("seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export", "curves")
+STAGES = ("adopt", "seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export", "curves")
 
 
 def main() -> None:

@@ -223,8 +223,8 @@ def _resumed(stage: Stage, optimizers: list[torch.optim.Optimizer], folder: Path
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["schedule"] != repr(schedule):
-        raise ValueError(f"{path} was made by {state['schedule']}, not {schedule!r}; train into another folder")
+    if state.get("schedule") != repr(schedule):
+        raise ValueError(f"{path} was made by {state.get('schedule')}, not {schedule!r}; train into another folder")
     stage.module.load_state_dict(state["module"])
     for optimizer, held in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(held)
@@ -242,3 +242,9 @@ def trained_weights(folder: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is missing; run the stage {folder.name!r} first")
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["module"]
     return weights
+
+
+def keep_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors into `folder` for `trained_weights` to return; no training goes on from them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"module": dict(weights)}, folder / _CHECKPOINT)

@@ -1,0 +1,33 @@
+"""The stages as they are run: what was trained elsewhere can be taken, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cm3leon.bundle import SHIPPED, read
+from cm3leon.train.__main__ import Workshop
+from cm3leon.train.loop import Pace
+from cm3leon.train.plans import PLANS
+
+
+def test_the_shipped_tokenizer_and_encoder_can_be_taken(tmp_path: Path) -> None:
+    workshop = Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu")
+    workshop.adopt()
+    shipped = read(SHIPPED)
+    assert workshop.vocabulary().json == shipped.checkpoint.vocabulary.json
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        wanted = shipped.checkpoint.image_tokenizer.encode(picture)
+        assert torch.equal(workshop.trained_tokenizer().encode(picture), wanted)
+        codes = workshop.trained_encoder().encode_images(picture)
+    assert codes.shape == (1, workshop.trained_encoder().config.dimension)
+
+
+def test_a_stage_does_not_go_on_from_weights_that_were_taken(tmp_path: Path) -> None:
+    workshop = Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu", steps=1)
+    workshop.adopt()
+    with pytest.raises(ValueError, match="another folder"):
+        workshop.encoder()
