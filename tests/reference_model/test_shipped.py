@@ -76,8 +76,8 @@ def test_retrieved_documents_are_part_of_the_identity_and_change_pictures(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"documents": "3"}, "documents=3 is not a whole number from 0 to 2"),
-        ({"mode": "beam"}, "mode=beam: choose one of top-p, cd, cd-k, mixture"),
+        ({"documents": "3"}, "documents=3 is more than the 2 that this model can retrieve"),
+        ({"mode": "beam"}, "mode=beam is not known; known are cd, cd-k, mixture, top-p"),
         ({"alpha": "2"}, "alpha=2 is not a number from 0 to 1"),
         ({"precision": "fp8"}, "precision=fp8"),
     ],

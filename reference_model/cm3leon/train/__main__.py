@@ -18,7 +18,7 @@ from cm3leon.places import place_table
 from cm3leon.train.curves import draw
 from cm3leon.train.dual_encoder import DualEncoderStage
 from cm3leon.train.language import LanguageStage
-from cm3leon.train.loop import LOG, Pace, Schedule, Stage, keep_weights, train, trained_weights
+from cm3leon.train.loop import LOG, Pace, Schedule, Stage, keep_weights, leave_group, train, trained_weights
 from cm3leon.train.mixture import Mixture
 from cm3leon.train.neighbours import documents_of, kept, neighbours
 from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
@@ -192,6 +192,7 @@ def main() -> None:
     for stage in given.stages:
         print(f"stage {stage}", flush=True)  # noqa: T201
         getattr(workshop, stage)()
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -231,6 +231,13 @@ def _resumed(stage: Stage, optimizers: list[torch.optim.Optimizer], folder: Path
     return int(state["step"])
 
 
+def leave_group() -> None:
+    """Part from the other processes that train, if there are any: one that only ends may be torn down half-way."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def trained_weights(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a folder's last checkpoint by name, on the CPU.
 

@@ -75,8 +75,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_loop import SCHEDULE, Line
-from cm3leon.train.loop import train
+from cm3leon.train.loop import leave_group, train
 train(Line(), SCHEDULE, Path(sys.argv[1]))
+leave_group()
 """
 
 
