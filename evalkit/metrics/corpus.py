@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit import stats
-from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.errors import NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
+from evalkit.metrics.chosen import chosen_names
 from evalkit.protocols import Protocol, protocol
 from evalkit.types import Estimate, Interval, JsonScalar, Unavailable
 
@@ -74,13 +75,11 @@ class CorpusMetric(Generic[T]):
             UsageError: `estimates` holds an unknown name.
         """
         known = [one.name for one in statistics]
-        for wanted in estimates or ():
-            if wanted not in known:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
+        chosen = chosen_names(known, estimates)
         self._protocol_name = protocol_name
         self._fields = dict(fields)
         self._read = read
-        self._statistics = tuple(one for one in statistics if estimates is None or one.name in estimates)
+        self._statistics = tuple(one for one in statistics if one.name in chosen)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit import stats
-from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.errors import NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
+from evalkit.metrics.chosen import chosen_names
 from evalkit.protocols import Protocol, protocol
 from evalkit.types import Estimate, Interval, JsonScalar, Unavailable
 
@@ -114,14 +115,11 @@ class MeanMetric:
             UsageError: `estimates` holds an unknown name.
         """
         known = [name for measure in measures for name in measure.names]
-        for wanted in estimates or ():
-            if wanted not in known:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._protocol_name = protocol_name
         self._fields = dict(fields)
         self._measures = tuple(measures)
         self._judge = judge
-        self._names = tuple(name for name in known if estimates is None or name in estimates)
+        self._names = chosen_names(known, estimates)
 
     @property
     def names(self) -> tuple[str, ...]:

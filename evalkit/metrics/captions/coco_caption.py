@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from evalkit import stats
-from evalkit.errors import DataError, NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.errors import DataError, NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
 from evalkit.metrics.captions.bleu import BleuCounts, bleu_counts, corpus_bleu, sentence_bleu
@@ -21,6 +21,7 @@ from evalkit.metrics.captions.ngrams import MAX_N, Integers
 from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTokeniser
 from evalkit.metrics.captions.references import Doubles, Hypotheses, References, references
 from evalkit.metrics.captions.rouge import BETA, rouge_l
+from evalkit.metrics.chosen import chosen_names
 from evalkit.protocols import Protocol, protocol
 from evalkit.types import Estimate, Interval, JsonScalar, Text, Unavailable
 
@@ -99,11 +100,8 @@ class CaptionMetric:
         """
         self._by = {f"cider_by_{stratum}": stratum for stratum in by}
         known = (*ESTIMATES, *self._by)
-        for wanted in estimates or ():
-            if wanted not in known:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._fields = dict(fields)
-        self._names = tuple(name for name in known if estimates is None or name in estimates)
+        self._names = chosen_names(known, estimates)
         self._tokens = CaptionTokeniser()
 
     @property

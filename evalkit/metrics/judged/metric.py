@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.errors import NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
+from evalkit.metrics.chosen import chosen_names
 from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
 from evalkit.types import Estimate, Failure, Unavailable
 
@@ -70,14 +71,11 @@ class JudgedMetric:
             UsageError: `estimates` holds an unknown name.
         """
         known = [name for measure in measures for name in measure.names]
-        for wanted in estimates or ():
-            if wanted not in known:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._protocol_name = protocol_name
         self._fields = dict(task_fields)
         self._measures = tuple(measures)
         self._jury = jury
-        self._names = tuple(name for name in known if estimates is None or name in estimates)
+        self._names = chosen_names(known, estimates)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from evalkit.errors import RunError, UsageError, nearest
+from evalkit.errors import RunError
 from evalkit.interfaces import MetricResult, Scored
+from evalkit.metrics.chosen import chosen_names
 from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
 from evalkit.types import Image
 
@@ -56,13 +57,10 @@ class ScoreMetric:
             UsageError: `estimates` holds an unknown name.
         """
         known = score.measure.names
-        for wanted in estimates or ():
-            if wanted not in known:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, known)}")
         self._protocol_name = protocol_name
         self._fields = dict(fields)
         self._score = score
-        self._names = tuple(name for name in known if estimates is None or name in estimates)
+        self._names = chosen_names(known, estimates)
 
     @property
     def names(self) -> tuple[str, ...]:

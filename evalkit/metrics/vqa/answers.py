@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from evalkit import stats
-from evalkit.errors import NotEnoughSamples, RunError, UsageError, nearest
+from evalkit.errors import NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
+from evalkit.metrics.chosen import chosen_names
 from evalkit.metrics.vqa.accuracy import VqaScorer
 from evalkit.metrics.vqa.normaliser import NORMALISER_VERSION, VqaProtocol, vqa_protocol
 from evalkit.protocols import Protocol, protocol
@@ -62,12 +63,9 @@ class VqaMetric:
         Raises:
             UsageError: no such protocol, or `estimates` holds an unknown name.
         """
-        for wanted in estimates:
-            if wanted not in ESTIMATES:
-                raise UsageError(f"no estimate named {wanted!r}{nearest(wanted, ESTIMATES)}")
+        self._estimates = frozenset(chosen_names(ESTIMATES, estimates))
         self._named = vqa_protocol(protocol_name)
         self._fields = dict(fields)
-        self._estimates = frozenset(estimates)
         self._scorer = VqaScorer(self._named)
 
     @property
