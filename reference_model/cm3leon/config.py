@@ -18,6 +18,16 @@ from cm3leon.json_fields import parsed
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Shape of an image tokenizer's decoder; the fields are as `ImageTokenizerConfig` has them."""
+
+    channels: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    patch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageTokenizerConfig:
     """Shape of a VQ image tokenizer.
 
@@ -35,13 +45,25 @@ class ImageTokenizerConfig:
     multipliers: tuple[int, ...]
     """Channels of each level as multiples of `channels`; the resolution halves from each level to the next."""
     blocks: int
-    """Residual blocks a level in the encoder; the decoder has one more."""
+    """Residual blocks a level in the encoder."""
     latent_channels: int
     patch: int = 1
     """Side of the squares of pixels that are folded into channels before the first convolution: 1 is none."""
     levels: tuple[int, ...] = ()
     """Levels of each code channel where the codebook is the lattice of all their combinations; empty where the
     codebook is learnt."""
+    local: bool = False
+    """Whether a code tells of what is near its square alone, so that what is alike has the same code wherever it
+    stands. Such a tokenizer has one level."""
+    reach: int = 0
+    """Squares on each side of its own that a local code tells of."""
+    decoder: DecoderConfig | None = None
+    """Where it is not the encoder's mirror, which has one more block a level."""
+
+    @property
+    def drawn_by(self) -> DecoderConfig:
+        """The decoder's shape."""
+        return self.decoder or DecoderConfig(self.channels, self.multipliers, self.blocks + 1, self.patch)
 
     @property
     def down(self) -> int:
@@ -106,14 +128,16 @@ class Config:
 
 BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
-    codes=4096,
-    code_channels=6,
-    channels=32,
-    multipliers=(2, 3, 3),
+    codes=16_384,
+    code_channels=7,
+    channels=192,
+    multipliers=(1,),
     blocks=1,
     latent_channels=64,
-    patch=2,
-    levels=(4, 4, 4, 4, 4, 4),
+    patch=8,
+    levels=(4, 4, 4, 4, 4, 4, 4),
+    local=True,
+    decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
 )
 
 BLOCKSWORLD_TRANSFORMER = TransformerConfig(
@@ -261,6 +285,19 @@ def _check_image(image: ImageTokenizerConfig) -> None:
         _check_range("image", f"levels[{i}]", count, image.codes, least=2)
     if image.levels and (len(image.levels), math.prod(image.levels)) != (image.code_channels, image.codes):
         raise ValueError(f"image.levels is {image.levels}, which makes no {image.codes} codes of {image.code_channels}")
+    _check_range("image", "reach", image.reach, 8, least=0)
+    if image.local and len(image.multipliers) != 1:
+        raise ValueError(f"image.multipliers is {image.multipliers}; a local tokenizer has one level")
+    if image.reach and not image.local:
+        raise ValueError(f"image.reach is {image.reach}, which means nothing for a tokenizer that is not local")
+    drawn = image.drawn_by
+    _check_range("image.decoder", "channels", drawn.channels, _LARGEST)
+    for name, value in (("multipliers", len(drawn.multipliers)), ("blocks", drawn.blocks), ("patch", drawn.patch)):
+        _check_range("image.decoder", name, value, 64)
+    for i, factor in enumerate(drawn.multipliers):
+        _check_range("image.decoder", f"multipliers[{i}]", factor, 1024)
+    if drawn.patch << (len(drawn.multipliers) - 1) != image.down:
+        raise ValueError(f"image.decoder draws another square of pixels a code than the encoder's {image.down}")
     if image.pixels % image.down:
         raise ValueError(f"image.pixels is {image.pixels}, which {image.down} pixels a code do not divide")
     if image.channels % 32:

@@ -26,19 +26,30 @@ NO_DECODER = (
 )
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels, eps=1e-6)
+class PlaceNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each place of `(B, C, H, W)`, which sees no other place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normed tensor."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def _norm(channels: int, local: bool = False) -> nn.Module:
+    return PlaceNorm(channels, eps=1e-6) if local else nn.GroupNorm(GROUPS, channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut: `(B, C_in, H, W)` to `(B, C_out, H, W)`."""
+    """Two convolutions beside a shortcut: `(B, C_in, H, W)` to `(B, C_out, H, W)`.
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    `side` is that of the convolutions' squares; with 1 and `local`, no place sees another.
+    """
+
+    def __init__(self, c_in: int, c_out: int, side: int = 3, local: bool = False) -> None:
         super().__init__()
-        self.norm1 = _norm(c_in)
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm2 = _norm(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.norm1 = _norm(c_in, local)
+        self.conv1 = nn.Conv2d(c_in, c_out, side, padding=side // 2)
+        self.norm2 = _norm(c_out, local)
+        self.conv2 = nn.Conv2d(c_out, c_out, side, padding=side // 2)
         self.nin_shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,25 +103,28 @@ class Upsample(nn.Module):
 
 
 class Middle(nn.Module):
-    """What stands at the lowest resolution."""
+    """What stands at the lowest resolution; without the attention where it is local."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, side: int = 3, local: bool = False) -> None:
         super().__init__()
-        self.block_1 = ResidualBlock(channels, channels)
-        self.attn_1 = AttentionBlock(channels)
-        self.block_2 = ResidualBlock(channels, channels)
+        self.block_1 = ResidualBlock(channels, channels, side, local)
+        self.attn_1 = None if local else AttentionBlock(channels)
+        self.block_2 = ResidualBlock(channels, channels, side, local)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the same shape."""
-        return self.block_2(self.attn_1(self.block_1(x)))
+        x = self.block_1(x)
+        return self.block_2(x if self.attn_1 is None else self.attn_1(x))
 
 
 class Level(nn.Module):
     """The blocks of one resolution; `downsample` or `upsample` leads to the next."""
 
-    def __init__(self, c_in: int, c_out: int, blocks: int) -> None:
+    def __init__(self, c_in: int, c_out: int, blocks: int, side: int = 3, local: bool = False) -> None:
         super().__init__()
-        self.block = nn.ModuleList(ResidualBlock(c_in if i == 0 else c_out, c_out) for i in range(blocks))
+        self.block = nn.ModuleList(
+            ResidualBlock(c_in if i == 0 else c_out, c_out, side, local) for i in range(blocks)
+        )
         # taming keeps a list of attentions a level; none of the published configs has any there
         self.attn = nn.ModuleList()
         self.downsample: Downsample | None = None
@@ -132,14 +146,16 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.channels * m for m in config.multipliers]
         self.patch = config.patch
-        self.conv_in = nn.Conv2d(3 * config.patch**2, config.channels, 3, padding=1)
+        local, side = config.local, 1 if config.local else 3
+        first = 1 + 2 * config.reach if local else 3
+        self.conv_in = nn.Conv2d(3 * config.patch**2, config.channels, first, padding=first // 2)
         starts = [config.channels, *widths[:-1]]
-        self.down = nn.ModuleList(Level(a, b, config.blocks) for a, b in zip(starts, widths, strict=True))
+        self.down = nn.ModuleList(Level(a, b, config.blocks, side, local) for a, b in zip(starts, widths, strict=True))
         for level, width in zip(list(self.down)[:-1], widths, strict=False):
             level.downsample = Downsample(width)
-        self.mid = Middle(widths[-1])
-        self.norm_out = _norm(widths[-1])
-        self.conv_out = nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)
+        self.mid = Middle(widths[-1], side, local)
+        self.norm_out = _norm(widths[-1], local)
+        self.conv_out = nn.Conv2d(widths[-1], config.latent_channels, side, padding=side // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the latents of pictures in [-1, 1]."""
@@ -154,16 +170,17 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ImageTokenizerConfig) -> None:
         super().__init__()
-        widths = [config.channels * m for m in config.multipliers]
-        self.patch = config.patch
+        shape, local = config.drawn_by, config.local
+        widths = [shape.channels * m for m in shape.multipliers]
+        self.patch = shape.patch
         self.conv_in = nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], 3, local)
         starts = [*widths[1:], widths[-1]]
-        self.up = nn.ModuleList(Level(a, b, config.blocks + 1) for a, b in zip(starts, widths, strict=True))
+        self.up = nn.ModuleList(Level(a, b, shape.blocks, 3, local) for a, b in zip(starts, widths, strict=True))
         for level, width in zip(list(self.up)[1:], widths[1:], strict=True):
             level.upsample = Upsample(width)
-        self.norm_out = _norm(config.channels * config.multipliers[0])
-        self.conv_out = nn.Conv2d(config.channels * config.multipliers[0], 3 * config.patch**2, 3, padding=1)
+        self.norm_out = _norm(widths[0], local)
+        self.conv_out = nn.Conv2d(widths[0], 3 * shape.patch**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pictures of latents."""

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cm3leon.config import ImageTokenizerConfig
+from cm3leon.config import Config, ImageTokenizerConfig, TransformerConfig, config_json, config_of
 from cm3leon.image_tokenizer import Codebook, ImageTokenizer
 
 LEARNT = ImageTokenizerConfig(
     pixels=16, codes=32, code_channels=4, channels=32, multipliers=(1, 2), blocks=1, latent_channels=8
 )
 LATTICE = replace(LEARNT, codes=24, code_channels=3, levels=(2, 3, 4))
+LOCAL = replace(LATTICE, pixels=64, patch=4, multipliers=(1,), local=True)
 
 
 def built(config: ImageTokenizerConfig) -> ImageTokenizer:
@@ -80,6 +81,50 @@ def test_a_code_speaks_of_its_own_row_and_column() -> None:
         moved = (tokenizer.decode(changed) - tokenizer.decode(codes)).abs().sum(1)[0]
     place = int(moved.argmax())
     assert abs(place // 32 - 5) <= 3 and abs(place % 32 - 27) <= 3
+
+
+@pytest.mark.parametrize("reach", [0, 1])
+def test_a_local_code_depends_on_the_squares_within_its_reach_alone(reach: int) -> None:
+    tokenizer = built(replace(LOCAL, reach=reach))
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    changed = pictures.clone()
+    changed[:, :, 8:12, 20:24] = 1 - changed[:, :, 8:12, 20:24]
+    with torch.no_grad():
+        moved = (tokenizer.latents(changed) - tokenizer.latents(pictures)).abs().sum(1)[0]
+    near = range(-reach, reach + 1)
+    assert [place.tolist() for place in moved.nonzero()] == [[2 + down, 5 + right] for down in near for right in near]
+
+
+def test_squares_that_are_alike_have_the_same_local_code() -> None:
+    tokenizer = built(LOCAL)
+    square = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    with torch.no_grad():
+        latents = tokenizer.latents(square.repeat(1, 1, 16, 16))
+    assert torch.equal(latents, latents[:, :, :1, :1].expand_as(latents))
+
+
+def test_a_local_decoder_sees_the_squares_around_and_none_far_off() -> None:
+    tokenizer = built(LOCAL)
+    codes = torch.zeros(1, 256, dtype=torch.long)
+    changed = codes.clone()
+    changed[0, 0] = 23
+    with torch.no_grad():
+        moved = (tokenizer.decode(changed) - tokenizer.decode(codes)).abs().sum(1)[0]
+    assert moved[4:8, 4:8].amax() > 0 and moved[44:, :].amax() == 0 and moved[:, 44:].amax() == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (replace(LOCAL, multipliers=(1, 2)), "one level"),
+        (replace(LATTICE, reach=1), "not local"),
+        (replace(LOCAL, reach=-1), "between 0 and 8"),
+    ],
+)
+def test_a_shape_that_no_local_tokenizer_has_is_refused(image: ImageTokenizerConfig, words: str) -> None:
+    transformer = TransformerConfig(vocabulary=8, width=8, layers=1, heads=1, hidden=8, context=8)
+    with pytest.raises(ValueError, match=words):
+        config_of(config_json(Config("none", image, transformer)))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (1, 1, 16, 16), (3, 16, 16)])

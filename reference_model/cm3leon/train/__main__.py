@@ -66,8 +66,10 @@ class Workshop:
 
     def tokenizer(self) -> None:
         """Train the image tokenizer."""
-        seer = Seer(self.plan.kinds)
-        seer.load_state_dict(trained_weights(self.folder / "seer"))
+        seer = None
+        if self.plan.tokenizer_recipe.perceptual:
+            seer = Seer(self.plan.kinds)
+            seer.load_state_dict(trained_weights(self.folder / "seer"))
         tokenizer = ImageTokenizer(self.plan.image)
         stage = TokenizerStage(tokenizer, source(self.plan.source), self.plan.tokenizer_recipe, seer, self.device)
         self._train(stage, self.plan.tokenizer, "tokenizer")

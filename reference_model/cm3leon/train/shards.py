@@ -95,8 +95,8 @@ class _Drawn(Dataset[tuple[Tensor, list[str]]]):
         lines = []
         for number in numbers:
             record = self._source(number)
-            shown, instruction = _pictures(record)
-            pictures += shown if number in self._full else shown[:1]
+            shown, instruction = _pictures(record) if number in self._full else ([record.pixels()], None)
+            pictures += shown
             lines.append(json.dumps(_words(record, instruction)))
         return torch.from_numpy(np.stack(pictures)), lines
 

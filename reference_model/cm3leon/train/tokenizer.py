@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.label_maps import painted
 from cm3leon.train.loop import Batch
+from cm3leon.train.muon import ConvolutionMuon
 from cm3leon.train.records import Labels, Pixels, Record, Source, in_range
 from cm3leon.train.seer import Seer
 
@@ -32,6 +33,8 @@ _DEAD = 0.03
 _RESET_EVERY = 20
 _KMEANS_ROUNDS = 10
 _MAPS = 3
+_NARROW = 8
+"""Channels up to which a convolution is no matter for Muon: those from and to the code vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +48,24 @@ class TokenizerRecipe:
     gradient: float = 1.0
     inside: float = 2.0
     """What a pixel of an object weighs more than one of the background."""
-    classes: int = 8
-    """Classes of the records' label maps."""
-    labels: float = 0.1
-    """Weight of telling each pixel's class from what a picture is drawn from."""
+    kinds: int = 22
+    """Kinds of pixels that the records tell apart."""
+    told: float = 0.1
+    """Weight of telling each pixel's kind from what a picture is drawn from."""
     commitment: float = 0.25
     perceptual: float = 1.0
-    """Weight of what the seer makes of the pictures, where there is one."""
+    """Weight of what the seer makes of the pictures; 0 is to train without one."""
+    muon_rate: float = 0.0
+    """Muon's rate for the convolutions as a multiple of AdamW's; 0 is AdamW for all."""
+    crowded: bool = False
+    """Whether every second picture is of the last of the source's three strata, which has the most to tell."""
     seed: int = 0
 
 
 class TokenizerModule(nn.Module):
-    """The tokenizer with the running means of its codebook, and a head that tells each pixel's class."""
+    """The tokenizer with the running means of its codebook, and a head that tells each pixel's kind."""
 
-    def __init__(self, tokenizer: ImageTokenizer, classes: int) -> None:
+    def __init__(self, tokenizer: ImageTokenizer, kinds: int) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         codes, channels = tokenizer.quantize.embedding.weight.shape
@@ -66,16 +73,16 @@ class TokenizerModule(nn.Module):
         self.sums: Tensor
         self.register_buffer("counts", torch.zeros(codes))
         self.register_buffer("sums", torch.zeros(codes, channels))
-        config = tokenizer.config
-        self.labels = nn.Conv2d(config.channels * config.multipliers[0], classes * config.patch**2, 1)
+        shape = tokenizer.config.drawn_by
+        self.kinds = nn.Conv2d(shape.channels * shape.multipliers[0], kinds * shape.patch**2, 1)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pictures of code vectors, and the logits `(B, classes, H, W)` of each pixel's class."""
+        """Return the pictures of code vectors, and the logits `(B, kinds, H, W)` of each pixel's kind."""
         decoder = self.tokenizer.decoder
         if decoder is None:
             raise ValueError("an image tokenizer without a decoder cannot be trained; build it with one")
         features = decoder.features(self.tokenizer.post_quant_conv(vectors))
-        return decoder.drawn(features), F.pixel_shuffle(self.labels(features), decoder.patch)
+        return decoder.drawn(features), F.pixel_shuffle(self.kinds(features), decoder.patch)
 
 
 class TokenizerStage:
@@ -89,14 +96,19 @@ class TokenizerStage:
         seer: Seer | None = None,
         device: str = "cpu",
     ) -> None:
-        self._module = TokenizerModule(tokenizer, recipe.classes).to(device).to(memory_format=torch.channels_last)
+        self._module = TokenizerModule(tokenizer, recipe.kinds).to(device)
+        if not tokenizer.config.local:
+            self._module.to(memory_format=torch.channels_last)
         tokenizer.quantize.embedding.weight.requires_grad_(False)
         self._source, self._recipe = source, recipe
         self._seer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
         if seer is not None:
             self._seer = torch.compile(seer.to(device).eval().requires_grad_(False))
-        self._latents = torch.compile(tokenizer.latents)
-        self._reconstruct: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(self._module)
+        # a CPU runs the squares' convolutions faster as they are
+        eager = device == "cpu" and tokenizer.config.local
+        self._latents = tokenizer.latents if eager else torch.compile(tokenizer.latents)
+        self._reconstruct: Callable[[Tensor], tuple[Tensor, Tensor]]
+        self._reconstruct = self._module if eager else torch.compile(self._module)
         self._seen: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -105,9 +117,15 @@ class TokenizerStage:
         return self._module
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """Return one AdamW over everything but the codebook."""
+        """Return AdamW over everything but the codebook, or Muon for the wide convolutions and AdamW for the rest."""
         weights = [weight for weight in self._module.parameters() if weight.requires_grad]
-        return [torch.optim.AdamW(weights, rate, betas=(0.9, 0.95), weight_decay=1e-4)]
+        wide = [weight for weight in weights if weight.ndim == 4 and min(weight.shape[:2]) > _NARROW]
+        if not self._recipe.muon_rate:
+            wide = []
+        inside = {id(weight) for weight in wide}
+        others = [weight for weight in weights if id(weight) not in inside]
+        adam = torch.optim.AdamW(others, rate, betas=(0.9, 0.95), weight_decay=1e-4)
+        return [adam, ConvolutionMuon(wide, rate * self._recipe.muon_rate)] if wide else [adam]
 
     def batch(self, number: int) -> Batch:
         """Return `pictures` `(B, H, W, 3)`, and the class and kind of each pixel, `labels` and `kinds` `(B, H, W)`.
@@ -115,12 +133,15 @@ class TokenizerStage:
         The kind is -1 throughout a map, which the seer does not know.
         """
         first = number * self._recipe.batch
-        drawn = [_seen(self._source(place), place) for place in range(first, first + self._recipe.batch)]
+        places = range(first, first + self._recipe.batch)
+        if self._recipe.crowded:
+            places = [place if place % 2 else 3 * place + 2 for place in places]
+        drawn = [_seen(self._source(place), place) for place in places]
         pictures, labels, kinds = (torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
         return {"pictures": pictures, "labels": labels, "kinds": kinds}
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
-        """Return absolute, squared, gradient, class, commitment and perceptual loss of a batch of pictures."""
+        """Return absolute, squared, gradient, kind, commitment and perceptual loss of a batch of pictures."""
         recipe, device = self._recipe, self._module.counts.device
         x = in_range(batch["pictures"])
         with torch.autocast(device.type, torch.bfloat16):
@@ -133,9 +154,14 @@ class TokenizerStage:
         if step >= recipe.warmup:
             vectors, commitment = self._rounded(latents)
         with torch.autocast(device.type, torch.bfloat16):
-            y, classes = self._reconstruct(vectors)
-        parts = self._compared(x, y.float(), classes.float(), batch["labels"].long(), commitment * learnt)
-        return parts if self._seer is None else self._seen_alike(self._seer, x, y, batch["kinds"].long(), parts)
+            y, logits = self._reconstruct(vectors)
+        kinds = batch["kinds"].long()
+        parts = self._compared(x, y.float(), batch["labels"] > 0)
+        known = (kinds >= 0).sum().clamp(min=1)
+        told = F.cross_entropy(logits.float(), kinds, ignore_index=-1, reduction="sum") / known
+        loss = parts["loss"] + recipe.told * told + recipe.commitment * commitment * learnt
+        parts |= {"loss": loss, "told": told, "commitment": commitment * learnt}
+        return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds, parts)
 
     def _seen_alike(
         self,
@@ -157,16 +183,13 @@ class TokenizerStage:
         loss = parts["loss"] + self._recipe.perceptual * (told + 0.1 * apart)
         return {**parts, "loss": loss, "seen": told, "apart": apart}
 
-    def _compared(self, x: Tensor, y: Tensor, classes: Tensor, labels: Tensor, commitment: Tensor) -> dict[str, Tensor]:
+    def _compared(self, x: Tensor, y: Tensor, inside: Tensor) -> dict[str, Tensor]:
         recipe = self._recipe
-        weight = (1 + recipe.inside * (labels > 0))[:, None]
+        weight = (1 + recipe.inside * inside)[:, None]
         absolute, squared = ((y - x).abs() * weight).mean(), ((y - x).square() * weight).mean()
         gradient = sum(((y - x).diff(dim=axis).abs().mean() for axis in (2, 3)), x.new_zeros(()))
-        told = (F.cross_entropy(classes, labels, reduction="none") * weight[:, 0]).mean()
-        loss = absolute + recipe.squared * squared + recipe.gradient * gradient + recipe.commitment * commitment
-        parts = {"absolute": absolute, "gradient": gradient, "labels": told, "commitment": commitment}
-        loss = loss + recipe.labels * told
-        return {"loss": loss, **parts}
+        loss = absolute + recipe.squared * squared + recipe.gradient * gradient
+        return {"loss": loss, "absolute": absolute, "gradient": gradient}
 
     def _rounded(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Return the code vectors with the latents' gradient, and how far the latents are from them."""
