@@ -128,14 +128,14 @@ class Config:
 
 BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
-    codes=16_384,
-    code_channels=7,
+    codes=4096,
+    code_channels=6,
     channels=192,
     multipliers=(1,),
     blocks=1,
     latent_channels=64,
     patch=8,
-    levels=(4, 4, 4, 4, 4, 4, 4),
+    levels=(4, 4, 4, 4, 4, 4),
     local=True,
     decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
 )
@@ -147,6 +147,8 @@ BLOCKSWORLD_TRANSFORMER = TransformerConfig(
     heads=6,
     hidden=1536,
     context=512,
+    position="rotary",
+    rope_theta=100.0,
     tied=True,
     segments=12,
     image_cells=64,
