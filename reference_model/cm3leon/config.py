@@ -109,8 +109,9 @@ class TransformerConfig:
     segments: int = 0
     """Learned marks of how many breaks stand before a token; 0 is none."""
     image_cells: int = 0
-    """Learned places in a picture's grid, one for each of its codes. Positions then count from the last mark or the
-    picture's start instead of the sequence's start; 0 is none."""
+    """Learned places in a picture's grid, one for each of its codes. Positions, learned or rotary, then count from the
+    last mark or the picture's start instead of the sequence's start, so that the same cell of two pictures has the same
+    turn; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
