@@ -11,7 +11,9 @@ from evalkit.weight_files import Weight, WeightFile
 from evalkit.wheels import WheelMember
 
 
-def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFile) -> Weight:
+def _openai_clip(
+    name: str, file: str, sha256: str, size: int, *others: WeightFile, about: bool = False
+) -> Weight:
     """Return a CLIP of Radford et al. 2021, whose address holds its digest."""
     official = WeightFile(
         file=file,
@@ -22,6 +24,7 @@ def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFi
         licence="MIT",
         cached=f"clip/{file}",
         urls=(f"https://openaipublic.azureedge.net/clip/models/{sha256}/{file}",),
+        about=about,
     )
     return Weight(name, f"CLIP {file.removesuffix('.pt')} as OpenAI released it", (official, *others))
 
@@ -56,6 +59,13 @@ _CLIPS = (
             urls=(f"https://huggingface.co/openai/clip-vit-base-patch32/resolve/{_B32_REVISION}/pytorch_model.bin",),
             about=True,
         ),
+    ),
+    _openai_clip(
+        "clip-openai-vit-b16",
+        "ViT-B-16.pt",
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        351_000_000,
+        about=True,
     ),
     _openai_clip(
         "clip-openai-vit-l14",

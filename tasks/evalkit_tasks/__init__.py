@@ -9,6 +9,7 @@ from evalkit.anchors import Anchor
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.map_specs import MAP_TASKS
 from evalkit_tasks.picture_specs import PICTURE_TASKS
 from evalkit_tasks.word_specs import CAPTION_TASKS, QUESTION_TASKS
 
@@ -66,6 +67,7 @@ TASKS: tuple[TaskSpec, ...] = (
     *QUESTION_TASKS,
     *BLOCKSWORLD_TASKS,
     *PICTURE_TASKS,
+    *MAP_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (

@@ -22,6 +22,8 @@ from evalkit_tasks.blocksworld.files import document
 from evalkit_tasks.blocksworld.records import scene_of
 from evalkit_tasks.blocksworld.render import PIXELS, render
 from evalkit_tasks.blocksworld.scene import Scene
+from evalkit_tasks.photo_oracle import DATA as REAL_DATA
+from evalkit_tasks.photo_oracle import PhotoOracle, photo_oracle
 
 _CODE = 1
 """Version of what this file answers; another answer to the same request is another version."""
@@ -179,8 +181,8 @@ def _number(value: Json) -> int:
     return value
 
 
-def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Oracle:
-    """Return the oracle.
+def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Oracle | PhotoOracle:
+    """Return the oracle: of blocksworld, or of real photos where the workspace's data are of those that it knows.
 
     Raises:
         UsageError: something stands behind the colon of `oracle:`, or an option is given.
@@ -188,4 +190,4 @@ def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]
     """
     if argument or options:
         raise UsageError("the oracle takes neither an argument nor options; write -m oracle")
-    return Oracle(known_truth())
+    return photo_oracle(workspace) if workspace.data in REAL_DATA else Oracle(known_truth())
