@@ -29,7 +29,7 @@ def _openai_clip(
     return Weight(name, f"CLIP {file.removesuffix('.pt')} as OpenAI released it", (official, *others))
 
 
-def _hub_blob(repository: str, sha256: str) -> str:
+def hub_blob(repository: str, sha256: str) -> str:
     """Return where the Hugging Face hub's cache keeps a large file, which it names by its digest."""
     return f"huggingface/hub/models--{repository.replace('/', '--')}/blobs/{sha256}"
 
@@ -55,7 +55,7 @@ _CLIPS = (
             layout="clip-transformers",
             offers="picture and text features",
             licence="MIT",
-            cached=_hub_blob("openai/clip-vit-base-patch32", _B32_BIN),
+            cached=hub_blob("openai/clip-vit-base-patch32", _B32_BIN),
             urls=(f"https://huggingface.co/openai/clip-vit-base-patch32/resolve/{_B32_REVISION}/pytorch_model.bin",),
             about=True,
         ),
@@ -111,7 +111,7 @@ _DINOS = (
                 layout="vit-transformers",
                 offers="picture features",
                 licence=_DINO_LICENCE,
-                cached=_hub_blob("facebook/dino-vits16", _VITS16),
+                cached=hub_blob("facebook/dino-vits16", _VITS16),
                 urls=(f"https://huggingface.co/facebook/dino-vits16/resolve/{_VITS16_REVISION}/pytorch_model.bin",),
                 about=True,
             ),
