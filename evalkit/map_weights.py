@@ -1,9 +1,9 @@
 """The weights of what makes maps of pictures: soft edges, depth, classes; each pinned as far as its pin is published.
 
-The digest of ControlNet's HED network stands in several projects that hashed their download. mmsegmentation's files carry
-the first 8 digits of theirs in their names. Of the two transformers the revision is known, which pins them where the
-hub serves them, and no digest: what is read then goes into the protocol of every number, so that two files are never
-taken for one.
+The digest of ControlNet's HED network stands in several projects that hashed their download. mmsegmentation's files
+carry the first 8 digits of theirs in their names. Of the two transformers the revision is known, which pins them where
+the hub serves them, and no digest: what is read then goes into the protocol of every number, so that two files are
+never taken for one.
 """
 
 from __future__ import annotations

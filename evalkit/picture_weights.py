@@ -11,9 +11,7 @@ from evalkit.weight_files import Weight, WeightFile
 from evalkit.wheels import WheelMember
 
 
-def _openai_clip(
-    name: str, file: str, sha256: str, size: int, *others: WeightFile, about: bool = False
-) -> Weight:
+def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFile, about: bool = False) -> Weight:
     """Return a CLIP of Radford et al. 2021, whose address holds its digest."""
     official = WeightFile(
         file=file,

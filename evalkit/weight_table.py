@@ -1,5 +1,6 @@
 """Every weight that evalkit reads, by name: the FID Inception here, those of picture scores from `picture_weights`,
-those of maps from `map_weights`."""
+those of maps from `map_weights`.
+"""
 
 from __future__ import annotations
 

@@ -102,7 +102,13 @@ class CannyAnnotator:
     @property
     def protocol_fields(self) -> Mapping[str, JsonScalar]:
         """The thresholds and the blur."""
-        return {"annotator": "canny, kornia's", "low": LOW, "high": HIGH, "blur": "5x5, sigma 1", "version": CODE_VERSION}
+        return {
+            "annotator": "canny, kornia's",
+            "low": LOW,
+            "high": HIGH,
+            "blur": "5x5, sigma 1",
+            "version": CODE_VERSION,
+        }
 
     @property
     def fingerprint(self) -> str:

@@ -3,7 +3,8 @@
 The picture is brought to 384 x 384 by Pillow's bicubic filter without a crop, the processor's own way; what the network
 gives there, the larger the nearer, is divided by its largest value, cut to 8 bits, and resized bilinearly by Pillow.
 
-Source: Ranftl et al. 2021, arXiv:2103.13413, by transformers; liming-ai/ControlNet_Plus_Plus at 9ffe264, `eval/eval.py`.
+Source: Ranftl et al. 2021, arXiv:2103.13413, by transformers; liming-ai/ControlNet_Plus_Plus at 9ffe264,
+`eval/eval.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Soft edges by ControlNet's HED network, as ControlNet++ calls it.
 
-Five blocks of 3 x 3 convolutions, halved between them; each gives a plane by a 1 x 1 convolution, which is brought to the
-picture's size, bilinear. The map is the logistic function of their mean, cut to 8 bits.
+Five blocks of 3 x 3 convolutions, halved between them; each gives a plane by a 1 x 1 convolution, which is brought to
+the picture's size, bilinear. The map is the logistic function of their mean, cut to 8 bits.
 
 Source: Xie and Tu 2015, arXiv:1504.06375; lllyasviel/ControlNet, `annotator/hed`; liming-ai/ControlNet_Plus_Plus at
 9ffe264, `eval/utils.py`, whose resizing and rounding are those here.

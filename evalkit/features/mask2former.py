@@ -135,7 +135,7 @@ class Mask2Former(WeightedAnnotator):
 def semantic_scores(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the score `(1, K, H, W)` of each class at each pixel.
 
-    `classes` `(1, Q, K + 1)` are each query's logits of a class, the last being none; `masks` `(1, Q, h, w)` its mask's.
+    `classes` `(1, Q, K + 1)` are each query's logits, the last being of no class; `masks` `(1, Q, h, w)` its mask's.
     """
     masks = functional.interpolate(masks, (MASK_SIDE, MASK_SIDE), mode="bilinear", align_corners=False).sigmoid()
     scores = torch.einsum("bqk,bqhw->bkhw", classes.softmax(dim=-1)[..., :-1], masks)

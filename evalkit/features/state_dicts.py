@@ -1,7 +1,8 @@
 """The tensors of a weight file by name, whatever it is packed as; no code in a file is run.
 
-safetensors hold nothing but tensors. TorchScript archives are read by `evalkit.features.torchscript`, files of `torch.save` by torch's own reader of weights
-only, and pickles of numpy arrays by the unpickler below, which knows the constructors of arrays and nothing else.
+TorchScript archives are read by `evalkit.features.torchscript`, files of `torch.save` by torch's own reader of weights
+only, pickles of numpy arrays by the unpickler below, which knows the constructors of arrays and nothing else, and
+safetensors hold nothing but tensors.
 """
 
 from __future__ import annotations

@@ -41,11 +41,11 @@ class LabelledPhoto:
     caption: str = ""
 
 
+_ADE = "ADEChallengeData2016"
 _PLACES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "ade20k": (
-        ("ADEChallengeData2016.zip:ADEChallengeData2016/images/validation",)
-        + ("ADEChallengeData2016.zip:ADEChallengeData2016/annotations/validation",),
-        ("ADEChallengeData2016/images/validation", "ADEChallengeData2016/annotations/validation"),
+        (f"{_ADE}.zip:{_ADE}/images/validation", f"{_ADE}.zip:{_ADE}/annotations/validation"),
+        (f"{_ADE}/images/validation", f"{_ADE}/annotations/validation"),
         ("images/validation", "annotations/validation"),
         ("images", "annotations"),
     ),

@@ -1,4 +1,4 @@
-"""The benchmarks of pictures that follow a map, as the table of this room lists them: nothing heavy is imported here."""
+"""The benchmarks of pictures that follow a map, as the table of this room lists them: nothing heavy is imported."""
 
 from __future__ import annotations
 

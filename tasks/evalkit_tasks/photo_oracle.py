@@ -1,7 +1,7 @@
 """The oracle on real data: it answers what is asked about a photo with the photo itself.
 
-That is the ceiling of the benchmarks that extract something from the answer again: what the extractor gives for the very
-photo. A photo is found by the sample's id, which is its own id or file name, and brought to the size that is asked for
+That is the ceiling of the benchmarks that extract something from the answer again: what the extractor gives for the
+very photo. A photo is found by the sample's id, which is its own id or file name, and brought to the size asked for
 as the benchmark does it.
 """
 

@@ -137,9 +137,13 @@ def _task(workspace: Workspace, maps: Maps, named_captions: bool) -> SampleTask:
     captioned = sum(bool(photo.caption) for photo in photos)
     if captioned not in {0, len(photos)}:
         missing = next(photo.id for photo in photos if not photo.caption)
-        raise DataError(f"{len(photos) - captioned:,} of {len(photos):,} photos have no caption, the first being {missing}")
+        raise DataError(
+            f"{len(photos) - captioned:,} of {len(photos):,} photos have no caption, the first being {missing}"
+        )
     if named_captions and not captioned:
-        raise DataError(f"-t captions= names no photo of {labels.name}, such as {photos[0].id}; name the file of its photos")
+        raise DataError(
+            f"-t captions= names no photo of {labels.name}, such as {photos[0].id}; name the file of its photos"
+        )
     listed: list[Json] = [[photo.id, photo.caption] for photo in photos]
     stamps = () if len(photos) == labels.count else (f"{len(photos):,} of the {labels.count:,} photos",)
     card = DataCard(f"{labels.name} val", digest(listed), labels.licence, stamps)
@@ -222,7 +226,9 @@ def _sample(maps: Maps, photo: LabelledPhoto, image: Image) -> Sample:
 
 def _on_blocksworld(workspace: Workspace, options: Mapping[str, str]) -> SampleTask:
     if options.get("size", "native") != "native" or options.get("map", "ids") != "ids" or options.get("captions"):
-        raise UsageError("blocksworld's maps are asked as ids at their own size and without words; leave the options out")
+        raise UsageError(
+            "blocksworld's maps are asked as ids at their own size and without words; leave the options out"
+        )
     here = embedded(workspace)
     pictures = held_out_pictures(here)
     fields = {**data_fields(PROMPT), "photos": len(pictures), "map": "ids", "size": "native"}

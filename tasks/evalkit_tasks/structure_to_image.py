@@ -9,7 +9,7 @@ Protocol: ControlNet++'s (liming-ai/ControlNet_Plus_Plus at 9ffe264, `eval/`). T
 photo, the model is shown it beside the caption, and it is extracted again from the answer, in the same way:
 
     canny_f1                          canny:  F1 of edge pixels, exact places, of each picture, then the mean
-    hed_ms_ssim[controlnet-hed]       hed:    MS-SSIM of the soft edges of ControlNet's HED network, as torchmetrics has it
+    hed_ms_ssim[controlnet-hed]       hed:    MS-SSIM, torchmetrics', of the soft edges of ControlNet's HED
     depth_rmse[dpt-large]             depth:  root mean square difference of the depth maps, in levels of 255
     clip_score[openai-vit-b16]        all:    100 max(cos, 0) of answer and caption, nothing added to it
     fid                               all:    clean-fid's, of the answers against the photos
