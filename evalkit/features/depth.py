@@ -26,6 +26,9 @@ from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 
+UNUSED = "neck.fusion_stage.layers.0.residual_layer1."
+"""What the first fusion has and never uses, since nothing comes before it; the published file leaves it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class DptShape:
@@ -98,4 +101,4 @@ class Depth(WeightedAnnotator):
             neck_hidden_sizes=list(shape.neck),
             fusion_hidden_size=shape.fusion,
         )
-        return hub_network(DPTForDepthEstimation, config, self.found, self.workspace.device)
+        return hub_network(DPTForDepthEstimation, config, self.found, self.workspace.device, UNUSED)

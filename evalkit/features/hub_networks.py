@@ -16,10 +16,11 @@ Network: TypeAlias = Any
 """Of transformers, which is not typed throughout."""
 
 
-def hub_network(kind: Network, config: Network, found: Found, device: str) -> Network:
+def hub_network(kind: Network, config: Network, found: Found, device: str, unused: str = "\0") -> Network:
     """Return the network of class `kind` and architecture `config` with the tensors of a file.
 
-    The library's own reader puts them in place, so that names of its older versions are understood.
+    The library's own reader puts them in place, so that names of its older versions are understood. Tensors whose names
+    start with `unused` may be missing: the network has them and never computes with them.
 
     Raises:
         WeightsError: the file is damaged, lacks a tensor, or has one of another shape.
@@ -29,7 +30,8 @@ def hub_network(kind: Network, config: Network, found: Found, device: str) -> Ne
         network, told = kind.from_pretrained(
             None, config=config, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True
         )
-    wrong = sorted(map(str, (*told["missing_keys"], *told["mismatched_keys"])))
+    missing = [name for name in told["missing_keys"] if not name.startswith(unused)]
+    wrong = sorted(map(str, (*missing, *told["mismatched_keys"])))
     if wrong:
         raise WeightsError(
             f"{found.path} lacks {len(wrong)} tensors of {kind.__name__} or has them in another shape, the first being "
