@@ -29,8 +29,8 @@ agreed set of colours: mmsegmentation's gives the same colour to several).
 Pitfalls. Label maps saved as JPEG are refused: the first numbers of ControlNet++ were wrong for that. Two classes of
 ADE20K are called screen. COCO-Stuff's files hold 182 labels, of which 11 never occur: 171 classes are counted. The
 sceneparsing demo divides by all 150 classes of ADE20K even where few occur, so on a handful of photos it gives far less
-for the same reading. The ceiling is the segmenter on the photos themselves, `-m oracle`, not 1. Its settings: `-g
-guidance=7.5 -g steps=20 -g negative_prompt="worst quality, low quality"`, `--repeats 4`.
+for the same reading. The ceiling is the segmenter on the photos themselves, `-m oracle`, not 1. ControlNet++'s settings
+are asked for by `--gen guidance=7.5 --gen steps=20 --gen negative_prompt="worst quality, low quality"`, `--repeats 4`.
 
 Anchors, mIoU x 100 as published in tables that follow ControlNet++: ADE20K: ControlNet SD1.5 32.55, T2I-Adapter 12.61,
 GLIGEN 23.78, UniControl 25.44, Uni-ControlNet 19.39, OmniGen 44.23, ControlNet++ 43.64. COCO-Stuff: ControlNet 27.46,

@@ -26,9 +26,10 @@ depth maps are those that come with MultiGen-20M, stretched from least to larges
 network that reads the answer, so that the ceiling is 0. Its captions and photos are MultiGen-20M's: `--data
 hf:limingcv/MultiGen-20M_canny_eval@COMMIT -t image_column=image -t caption_column=text`.
 
-Pitfalls. Its settings are not those of a model by default: `-g guidance=7.5 -g steps=20 -g negative_prompt="worst
-quality, low quality"`. Exact edge places punish a shift of one pixel; an answer made at another size and resized loses
-F1. OpenCV's Canny, with thresholds in levels of 255, finds other edges. FID needs thousands of pictures.
+Pitfalls. Its settings are asked for by `--gen guidance=7.5 --gen steps=20 --gen negative_prompt="worst quality, low
+quality"`. Exact edge places punish a shift of one pixel; an answer made at another size and resized loses F1. OpenCV's
+Canny, with thresholds in levels of 255, finds other edges. A picture may have no edge at all: yellow on mint, of equal
+brightness, is one on blocksworld, where even the oracle has F1 0. FID needs thousands of pictures.
 
 Anchors, as published in tables that follow ControlNet++, on MultiGen-20M: ControlNet SD1.5 canny F1 34.65, FID 14.73,
 CLIP 32.15; HED .7621, 15.41, 32.33; depth RMSE 35.90, 17.76, 32.45. T2I-Adapter canny 23.65, depth 48.40. OmniGen canny
@@ -44,7 +45,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.errors import DataError, UsageError
+from evalkit.errors import DataError, UsageError, WeightsError
 from evalkit.features.canny import CannyAnnotator
 from evalkit.features.encoder import encoder
 from evalkit.features.pictures import FilePicture
@@ -181,11 +182,17 @@ def _maps(
     cache = plane_cache(workspace)
     bar = workspace.progress.bar(f"{condition.annotator.name} of photos", len(shown), "photo")
     files = []
-    for image in shown:
-        width, height = (side, side) if side else (image.width, image.height)
-        files.append(FilePicture(made_plane(condition.annotator, image, width, height, cache)))
-        bar.advance(1)
-    bar.close()
+    try:
+        for image in shown:
+            width, height = (side, side) if side else (image.width, image.height)
+            files.append(FilePicture(made_plane(condition.annotator, image, width, height, cache)))
+            bar.advance(1)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}\nThe condition itself is made with it; -t condition=canny needs no weights"
+        ) from error
+    finally:
+        bar.close()
     named = [named_picture(f"the map of photo {p.id}", file) for p, file in zip(photos, files, strict=True)]
     return [replace(image, role=condition.role) for image in shown_images(named, workspace)]
 

@@ -283,9 +283,8 @@ def _deeplab() -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:
             nn.init.uniform_(module.weight, 0.5, 1.5)
     state = {}
     for name, value in backbone.state_dict().items():
-        name = name.replace("conv1.", "stem.", 1) if name.startswith("conv1.") else name
-        name = name.replace("bn1.", "stem.7.", 1) if name.startswith("bn1.") else name
-        state[f"backbone.{name}"] = value
+        part, _, rest = name.partition(".")
+        state[f"backbone.{ {'conv1': 'stem', 'bn1': 'stem.7'}.get(part, part) }.{rest}"] = value
     state |= {f"decode_head.{name}": value for name, value in head.state_dict().items()}
     state["auxiliary_head.conv_seg.weight"] = torch.zeros(9, 4, 1, 1)
     return backbone, head, state
