@@ -20,7 +20,7 @@ _DEEPLAB = "deeplabv3_r101-d8_512x512_4x4_320k_coco-stuff164k"
 def _hub_model(name: str, summary: str, repository: str, revision: str, size: int, licence: str) -> Weight:
     """Return a model of the Hugging Face hub, one safetensors file at a revision; its digest is not published."""
     file = WeightFile(
-        file=f"{repository.partition('/')[2]}-{revision[:8]}.safetensors",
+        file=f"{repository.partition('/')[2]}.{revision[:8]}.safetensors",
         sha256="",
         size=size,
         layout="safetensors",

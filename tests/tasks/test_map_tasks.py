@@ -344,7 +344,7 @@ def test_missing_weights_are_told_of_before_anything_is_asked(
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
     data = {"data": "ade20k", "data_dir": write_ade(tmp_path / "ade")} if "seg" in name else {"data": "blocksworld"}
-    made, model = built(name, tmp_path, options, **data), Drawing(grey)  # type: ignore[arg-type]
+    made, model = built(name, tmp_path, options, **data), Drawing(grey)
     with pytest.raises(WeightsError, match=r"SHA-256 (?s:.*)from https://"):
         measured(made, model, tmp_path, (metric,), limit=2)
     assert model.asked == []

@@ -251,7 +251,9 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled = functional.interpolate(self.image_pool(x), x.shape[2:], mode="bilinear")
-        return self.conv_seg(self.bottleneck(torch.cat([pooled, *(each(x) for each in self.aspp_modules)], 1)))
+        joined = self.bottleneck(torch.cat([pooled, *(each(x) for each in self.aspp_modules)], 1))
+        logits: torch.Tensor = self.conv_seg(joined)
+        return logits
 
 
 def _conv(into: int, width: int, kernel: int, dilation: int) -> nn.Sequential:
@@ -266,8 +268,8 @@ def _conv(into: int, width: int, kernel: int, dilation: int) -> nn.Sequential:
 def _deeplab() -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:
     torch.manual_seed(7)
     backbone = ResNet(
-        Bottleneck,
-        list(SMALL_DEEPLAB.blocks),
+        Bottleneck,  # type: ignore[arg-type]  # timm's own hint names an instance
+        SMALL_DEEPLAB.blocks,
         num_classes=0,
         global_pool="",
         output_stride=8,
@@ -278,6 +280,8 @@ def _deeplab() -> tuple[nn.Module, nn.Module, dict[str, torch.Tensor]]:
     head = Head(40, 12, 9).eval()
     for module in (*backbone.modules(), *head.modules()):
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             nn.init.uniform_(module.weight, 0.5, 1.5)

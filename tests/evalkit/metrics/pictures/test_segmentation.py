@@ -153,7 +153,8 @@ def test_ade20k_s_predictions_have_the_published_numbers_of_its_demo(shared_data
 
     It counts classes that occur nowhere as 0: 15 of 150 occur, so the mean over those that do is 1.
     """
-    folder, held = shared_data / "ade20k", set()
+    folder = shared_data / "ade20k"
+    held: set[int] = set()
     for path in sorted((folder / "annotations").iterdir()):
         with PillowImage.open(path) as asked, PillowImage.open(folder / "predictions" / path.name) as read:
             labels = np.array(asked)
