@@ -228,6 +228,19 @@ def test_mask2former_reads_the_classes_that_the_library_reads(stored: Stored) ->
     assert found.shape == (80, 110)
 
 
+def test_masks_become_classes_as_the_library_has_it() -> None:
+    random = torch.Generator().manual_seed(3)
+    classes = torch.randn((1, 10, 8), generator=random) * 3
+    masks = torch.randn((1, 10, 40, 60), generator=random) * 3
+    told = transformers.models.mask2former.modeling_mask2former.Mask2FormerForUniversalSegmentationOutput(
+        class_queries_logits=classes, masks_queries_logits=masks
+    )
+    processor = transformers.Mask2FormerImageProcessorPil()
+    expected = processor.post_process_semantic_segmentation(told, target_sizes=[(80, 110)])[0]
+    assert len(expected.unique()) > 3
+    assert torch.equal(semantic_scores(classes, masks, (80, 110)).argmax(dim=1)[0], expected)
+
+
 def test_a_class_s_score_is_the_sum_of_its_queries_masks() -> None:
     """Two queries: one sure of class 1 with its mask on the left, one sure of class 0 with its mask on the right."""
     classes = torch.tensor([[[-30.0, 30.0, -30.0], [30.0, -30.0, -30.0]]])
