@@ -40,6 +40,12 @@ class LabelledPhoto:
     labels: FilePicture | ZipPicture
     caption: str = ""
 
+    @property
+    def labels_file(self) -> str:
+        """Name of the label map's file, without its folder or archive."""
+        labels = self.labels
+        return PurePosixPath(labels.member).name if isinstance(labels, ZipPicture) else labels.path.name
+
 
 _ADE = "ADEChallengeData2016"
 _PLACES: Mapping[str, tuple[tuple[str, str], ...]] = {

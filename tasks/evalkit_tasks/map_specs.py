@@ -56,7 +56,7 @@ _SEGMENTATION = TaskSpec(
     job="segmentation-to-image",
     summary="pictures from label maps of real photos: mean IoU of what a segmenter reads in them, and FID",
     factory="evalkit_tasks.segmentation_to_image:segmentation_to_image",
-    data=("ade20k", "coco-stuff", "blocksworld"),
+    data=("ade20k", "coco-stuff", "blocksworld", "hf:REPO@REVISION"),
     metrics=(
         *("miou[mask2former-swin-l-ade]", "pixel_accuracy[mask2former-swin-l-ade]"),
         *("miou[deeplabv3-r101-coco-stuff]", "pixel_accuracy[deeplabv3-r101-coco-stuff]"),
@@ -69,6 +69,7 @@ _SEGMENTATION = TaskSpec(
     options=(
         _SIZE,
         Option("map", "", "colours or ids: how the map is shown; the default is colours for ADE20K, else ids"),
+        Option("split", "", "split of --data hf:, which holds ADE20K's maps with captions"),
         Option("captions", "", "file of captions: COCO's format, or a JSON object of a caption by photo's name"),
     ),
     citation="Li 2024, arXiv:2404.07987; Zhou 2016, arXiv:1608.05442; Caesar 2016, arXiv:1612.03716",

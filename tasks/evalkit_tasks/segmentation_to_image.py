@@ -36,7 +36,8 @@ Anchors, mIoU x 100 as published in tables that follow ControlNet++: ADE20K: Con
 GLIGEN 23.78, UniControl 25.44, Uni-ControlNet 19.39, OmniGen 44.23, ControlNet++ 43.64. COCO-Stuff: ControlNet 27.46,
 ControlNet++ 34.56.
 
-Data: ADE20K's scene parsing (`--data ade20k`, 2,000 photos), COCO-Stuff (`--data coco-stuff`, 5,000), or blocksworld.
+Data: ADE20K's scene parsing (`--data ade20k`, 2,000 photos), COCO-Stuff (`--data coco-stuff`, 5,000), blocksworld, or
+ControlNet++'s own captioned ADE20K (`--data hf:limingcv/Captioned_ADE20K@COMMIT -t split=validation`).
 Source: Li et al. 2024, arXiv:2404.07987; Zhou et al. 2016, arXiv:1608.05442; Caesar et al. 2016, arXiv:1612.03716.
 """
 
@@ -101,15 +102,29 @@ def segmentation_to_image(workspace: Workspace, protocol: str | None, options: M
     name = workspace.data or _default(workspace)
     if name == "blocksworld":
         return _on_blocksworld(workspace, options)
+    if name.startswith("hf:"):
+        return _from_hub(workspace, name, options)
     if name not in LABEL_SETS:
-        raise UsageError(f"no data named {name!r}{nearest(name, (*LABEL_SETS, 'blocksworld'))}")
+        raise UsageError(f"no data named {name!r}{nearest(name, (*LABEL_SETS, 'blocksworld', 'hf:REPO@REVISION'))}")
     labels = LABEL_SETS[name]
     directory = workspace.data_dir or workspace.datasets / name
     file = options.get("captions")
     photos = read_labelled(directory, labels, Path(file) if file else None)
     here = replace(workspace, data=name, data_dir=directory)
     maps = Maps(labels, photos, asked_side(options, here), _in_colours(options, labels))
-    return _task(here, maps, bool(file))
+    stamps = () if len(photos) == labels.count else (f"{len(photos):,} of the {labels.count:,} photos",)
+    return _task(here, maps, DataCard(f"{name} val", "", labels.licence, stamps), bool(file))
+
+
+def _from_hub(workspace: Workspace, name: str, options: Mapping[str, str]) -> SampleTask:
+    from evalkit_tasks.parquet_labels import hub_photos
+
+    labels = LABEL_SETS["ade20k"]
+    found = hub_photos(workspace, name[3:], options.get("split", ""))
+    here = replace(workspace, data=name, data_dir=None)
+    maps = Maps(labels, found.photos, asked_side(options, here), _in_colours(options, labels))
+    card = DataCard(f"{found.source.name} {found.split}", "", "see the dataset's card", found.source.stamps)
+    return _task(here, maps, card, named_captions=False)
 
 
 def _default(workspace: Workspace) -> str:
@@ -132,7 +147,7 @@ def _in_colours(options: Mapping[str, str], labels: LabelSet) -> bool:
     return shown == "colours"
 
 
-def _task(workspace: Workspace, maps: Maps, named_captions: bool) -> SampleTask:
+def _task(workspace: Workspace, maps: Maps, described: DataCard, named_captions: bool) -> SampleTask:
     labels, photos = maps.labels, maps.photos
     captioned = sum(bool(photo.caption) for photo in photos)
     if captioned not in {0, len(photos)}:
@@ -144,9 +159,8 @@ def _task(workspace: Workspace, maps: Maps, named_captions: bool) -> SampleTask:
         raise DataError(
             f"-t captions= names no photo of {labels.name}, such as {photos[0].id}; name the file of its photos"
         )
-    listed: list[Json] = [[photo.id, photo.caption] for photo in photos]
-    stamps = () if len(photos) == labels.count else (f"{len(photos):,} of the {labels.count:,} photos",)
-    card = DataCard(f"{labels.name} val", digest(listed), labels.licence, stamps)
+    listed: list[Json] = [[photo.id, photo.caption, photo.labels_file] for photo in photos]
+    card = replace(described, digest=digest(listed))
     fields: dict[str, JsonScalar] = {
         "data": card.name,
         "data_digest": card.digest,

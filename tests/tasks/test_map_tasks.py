@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -228,6 +229,30 @@ def test_captions_stand_beside_the_map_where_they_are_known(tmp_path: Path) -> N
         captions.write_text(content)
         with pytest.raises(DataError, match=complaint):
             built("segmentation_to_image", tmp_path, {"captions": str(captions)}, data="ade20k", data_dir=folder)
+
+
+def test_captioned_ade20k_is_read_from_parquet_as_the_hub_gives_it(tmp_path: Path) -> None:
+    folder = write_ade(tmp_path / "ade")
+    plain = built("segmentation_to_image", tmp_path, data="ade20k", data_dir=folder)
+    parts = {"image": "images/validation/{}.jpg", "seg_map": "annotations/validation/{}.png"}
+    rows: dict[str, list[object]] = {
+        column: [{"bytes": (folder / place.format(name)).read_bytes(), "path": None} for name in ADE_NAMES]
+        for column, place in parts.items()
+    }
+    rows["prompt"] = ["a field ", "a man in  a field", "grass"]
+    features = datasets.Features(dict.fromkeys(parts, datasets.Image()) | {"prompt": datasets.Value("string")})
+    hub = tmp_path / "parquet"
+    (hub / "data").mkdir(parents=True)
+    datasets.Dataset.from_dict(rows, features).to_parquet(str(hub / "data" / "validation-00000-of-00001.parquet"))
+    made = built("segmentation_to_image", tmp_path, {"split": "validation"}, data=f"hf:{hub}")
+    assert [sample.id for sample in made.samples()] == ["0", "1", "2"]
+    assert [sample.parts[0] for sample in made.samples()] == [sample.parts[0] for sample in plain.samples()]
+    assert [sample.parts[1] for sample in made.samples()] == [*map(Text, ("a field", "a man in a field", "grass"))]
+    assert made.data.name == "hf:parquet validation"
+    rows["prompt"][1] = ""
+    datasets.Dataset.from_dict(rows, features).to_parquet(str(hub / "data" / "validation-00000-of-00001.parquet"))
+    with pytest.raises(DataError, match=r"row 1: its caption is empty"):
+        built("segmentation_to_image", tmp_path, data=f"hf:{hub}")
 
 
 def test_the_real_label_maps_hold_only_known_classes(shared_data: Path, tmp_path: Path) -> None:
