@@ -38,7 +38,7 @@ def edge_f1(asked: BytePlane, found: BytePlane) -> float:
     """
     right = np.count_nonzero((asked > 127) & (found > 127))
     total = np.count_nonzero(asked > 127) + np.count_nonzero(found > 127)
-    return 2 * right / total if total else 0.0
+    return float(2 * right / total) if total else 0.0
 
 
 def root_mean_square(asked: BytePlane, found: BytePlane) -> float:
