@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal, Protocol
@@ -31,7 +31,7 @@ from evalkit.keys import digest
 from evalkit.metrics.captions.coco_caption import Captioned, captioned, in_order
 from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTokeniser
 from evalkit.protocols import protocol
-from evalkit.types import Estimate, JsonScalar, Unavailable
+from evalkit.types import Estimate, JsonScalar
 
 METEOR_JAR = "meteor/meteor-1.5.jar"
 SPICE_JAR = "spice/spice-1.0.jar"
@@ -204,12 +204,10 @@ class JarState:
 
 @dataclass(frozen=True, slots=True)
 class JarMetric:
-    """One score of a Java program. Where that cannot run the number is not available, unless it is `asked` for."""
+    """One score of a Java program."""
 
     scorer: Scorer
     fields: Mapping[str, JsonScalar]
-    asked: bool = False
-    """Whether `--metrics` names it: then what is missing is an error, before anything is generated."""
     tokens: CaptionTokeniser = field(default_factory=CaptionTokeniser)
     estimator: Literal["mean", "corpus", "distribution"] = "corpus"
 
@@ -219,17 +217,17 @@ class JarMetric:
         return (self.scorer.name,)
 
     def only(self, names: Collection[str]) -> JarMetric:
-        """Return this metric, asked for by name."""
-        return replace(self, asked=True)
+        """Return this metric, which makes one estimate."""
+        return self
 
     def prepare(self) -> None:
         """Find Java and the jars.
 
         Raises:
-            WeightsError: something is missing and the score was asked for by name.
+            WeightsError: something is missing.
         """
         missing = self.scorer.missing()
-        if missing and self.asked:
+        if missing:
             raise WeightsError(f"{self.scorer.name} cannot be made: {missing}")
 
     def backlog(self) -> int:
@@ -263,9 +261,6 @@ class JarMetric:
         """
         if not state.captioned:
             raise NotEnoughSamples("there is no caption to score; raise the limit or see why samples failed")
-        missing = self.scorer.missing()
-        if missing:
-            return MetricResult({self.scorer.name: Unavailable(missing)}, (), {}, {})
         ordered = in_order(state.captioned)
         corpus, each = self.scorer.scores(ordered)
         made = protocol(
