@@ -98,18 +98,19 @@ class Ocr:
 def reading_order(corners: Sequence[Doubles]) -> list[int]:
     """Return the places of boxes, four corners `(4, 2)` of x and y each, line by line from the top, left to right.
 
-    A box stands on the line of the highest one that has no line yet if its middle is above that one's lower edge. The
-    package's own order compares upper edges, by which a flat word comes after the tall ones of its line.
+    A box stands on the line of the highest one that has no line yet if the middle of either is level with the other.
+    The package's own order compares upper edges, by which a flat word comes after the tall ones of its line.
     """
     left = [float(box[:, 0].min()) for box in corners]
+    top, lower = [float(box[:, 1].min()) for box in corners], [float(box[:, 1].max()) for box in corners]
     middle = [float(box[:, 1].mean()) for box in corners]
     waiting = sorted(range(len(corners)), key=lambda place: middle[place])
     order: list[int] = []
     while waiting:
-        lower = float(corners[waiting[0]][:, 1].max())
-        line = [place for place in waiting if middle[place] < lower] or waiting[:1]
+        first = waiting[0]
+        line = [place for place in waiting if middle[place] < lower[first] or top[place] < middle[first]] or [first]
         order += sorted(line, key=lambda place: left[place])
-        waiting = waiting[len(line) :]
+        waiting = [place for place in waiting if place not in line]
     return order
 
 

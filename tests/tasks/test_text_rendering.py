@@ -63,6 +63,7 @@ def test_each_of_a_hundred_texts_is_asked_plainly_and_in_a_setting() -> None:
         ("text ‘it’s late’, in the style of a note", "it’s late"),
         ("a retro ad with the text 'Coffee is what i like'.", "Coffee is what i like"),
         ("a dog's bowl and a cat's bed", ""),
+        ("the dogs' bowl with the word 'woof'", "woof"),
         ("a logo for a company called Rust", ""),
         ('an empty "" sign', ""),
     ],

@@ -66,7 +66,7 @@ def box(x: float, y: float, width: float, height: float) -> Doubles:
 
 
 def test_boxes_are_read_by_lines_whatever_their_heights() -> None:
-    flat, tall, below = box(60, 14, 20, 8), box(10, 5, 40, 20), box(0, 40, 80, 20)
+    flat, tall, below = box(60, 6, 20, 8), box(10, 5, 40, 20), box(0, 40, 80, 20)
     assert reading_order([below, flat, tall]) == [2, 1, 0]
     assert reading_order([]) == []
 
