@@ -7,7 +7,7 @@ One item of val: question 262148000 about COCO_val2014_000000262148.jpg,
 The model is shown the photo and `Where is he looking?`, a line end, and `Answer the question using a single word or
 phrase.` (`-t prompt=`). Its answer is compared with those of ten people.
 
-Data, as downloaded from visualqa.org into one folder (`--data-dir`), zips read in place:
+Data, from `evalkit fetch vqav2` or as downloaded from visualqa.org into one folder (`--data-dir`), zips read in place:
 
     v2_OpenEnded_mscoco_val2014_questions.json, or v2_Questions_Val_mscoco.zip        214,354 questions
     v2_mscoco_val2014_annotations.json, or v2_Annotations_Val_mscoco.zip
@@ -67,7 +67,7 @@ DEFAULT_PROTOCOL = "vqa-official"
 LICENCE = "annotations CC BY 4.0; photos under their Flickr terms"
 QUESTIONS = {"val": 214_354, "test-dev": 107_394, "test": 447_793}
 """Questions in each split, the default first."""
-_GET = "https://visualqa.org/download.html"
+_GET = "https://visualqa.org/download.html, or with `evalkit fetch vqav2`"
 
 
 def vqav2(workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> QuestionTask:
