@@ -102,6 +102,7 @@ DATA: tuple[DataSpec, ...] = (
         locate="evalkit_tasks.sources:locate_blocksworld",
         licence="Apache-2.0",
         size="nothing: it is part of evalkit",
+        embedded=True,
     ),
     DataSpec(
         name="vqav2",
@@ -119,6 +120,7 @@ DATA: tuple[DataSpec, ...] = (
         locate="evalkit_tasks.sources:locate_text_prompts",
         licence="Apache-2.0",
         size="nothing: it is part of evalkit",
+        embedded=True,
     ),
     DataSpec(
         name="easy-vqa",

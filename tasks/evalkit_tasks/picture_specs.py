@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.anchors import Anchor
-from evalkit.interfaces import Option, TaskSpec
+from evalkit.interfaces import Need, Option, TaskSpec
 
 _B32, _L14 = "openai-vit-b32", "openai-vit-l14"
 _CLIP_WEIGHTS = ("clip-openai-vit-b32", "clip-merges")
@@ -163,6 +163,7 @@ _TEXT_RENDERING = TaskSpec(
     data=("text_prompts",),
     metrics=tuple(name for read in _READ for name in (read, f"{read}_by_kind")),
     protocols=("text-rendering",),
+    needs=(Need("rapidocr_onnxruntime", "package", "pip install 'evalkit-multimodal[ocr]'", "all"),),
     options=(Option("prompts", "", "file of other prompts, one a line, the words to be shown in quotation marks"),),
     citation="Yu 2023, arXiv:2309.02591 (how-to-write); Du 2020, arXiv:2009.09941 (the OCR)",
     licence="Apache-2.0",
