@@ -15,8 +15,8 @@ Protocol `coco-caption`, and `clipscore` of CLIPScore and RefCLIPScore: see `coc
 where Java or weights are missing. Choices that move the number: the split, the prompt, the document frequencies of the
 photos that are scored.
 
-Anchors. Zero-shot numbers of the field are on this split; those of the whole 31,783 photos, which some tools take, do
-not compare. Published values are 100 times those here.
+Anchors: none that was checked against its source. The field's zero-shot numbers are on this split; those of the whole
+31,783 photos, which some tools take, do not compare. Published values are 100 times those here.
 
 Pitfalls. CIDEr-D of 1,000 photos has fewer document frequencies than that of COCO's 5,000: the two do not compare.
 

@@ -12,10 +12,10 @@ the lower counts.
     g_sc, g_pq   the two scores
     g_o          the root of their product, an item at a time
 
-Each is the mean over the groups (`task_type`) of the group's mean, and given by group. The judge is pinned:
-`-t judge=MODEL -t judge_url=http://HOST/v1`; its id, the days it was asked on and the digest of its prompts are fields
-of the protocol, and what it said is kept raw in the cache. A judgement that fails or cannot be read is a failure:
-counted, warned of and stamped, never a 0. Official scorer: stepfun-ai/Step1X-Edit, `GEdit-Bench/` (Apache-2.0), after
+Each is the mean over the groups (`task_type`) of the group's mean, and given by group. The judge is pinned: `-t
+judge=MODEL -t judge_url=http://HOST/v1`; its id, the days it was asked on and the digest of its prompts are fields of
+the protocol, and what it said is kept raw in the cache. A judgement that fails or cannot be read is a failure: counted,
+warned of and stamped, never a 0. Official scorer: stepfun-ai/Step1X-Edit at e78b811, `GEdit-Bench/` (Apache-2.0), after
 VIEScore, arXiv:2312.14867; it skips failures, and lmms-eval scores them 0.
 
 Choices that move the number. The judge: GPT-4.1 and Qwen2.5-VL-72B-AWQ are not interchangeable. The wording: evalkit's

@@ -12,7 +12,7 @@ exceed the first, as the official prompts demand; where a judge lets them, they 
     imgedit   the mean of the three scores, an item at a time; the mean over the types of the type's mean, and by type
 
 The judge is pinned by `-t judge=MODEL -t judge_url=http://HOST/v1`; see `gedit_bench`. A judgement that fails or cannot
-be read is a failure: counted, warned of and stamped, never a score. Official scorer: PKU-YuanGroup/ImgEdit,
+be read is a failure: counted, warned of and stamped, never a score. Official scorer: PKU-YuanGroup/ImgEdit at c14480a,
 `Benchmark/Basic` (GPT-4o, `name: number` on three lines, a prompt for each type). The wording here is evalkit's own,
 one for all types; name a file with another by `-t prompt=FILE` (`{instruction}` is replaced).
 

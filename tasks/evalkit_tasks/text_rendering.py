@@ -24,9 +24,9 @@ reads .960 exactly, .984 of the words and .995 of the characters (onnxruntime 1.
 .970 of sentences' and .950 of numbers'. What is missing is the reader's own: `All` is read as `AII`, `1st` as `lst`.
 
 Pitfalls. Ornate or tiny letters that people can read the OCR may not: a low number is of both. Numbers by another OCR
-do not compare. Anchors: so there are none by this one. MARIO-Eval (TextDiffuser, arXiv:2305.10855; microsoft/unilm at
-159df56, `textdiffuser/eval/ocr_eval.py`) counts a picture right if its sorted words, as MaskTextSpotter v3 reads them,
-are the asked ones.
+do not compare. Anchors: none, as there is no official scorer. MARIO-Eval (TextDiffuser, arXiv:2305.10855;
+microsoft/unilm at 159df56, `textdiffuser/eval/ocr_eval.py`) counts a picture right if its sorted words, as
+MaskTextSpotter v3 reads them, are the asked ones.
 
 Data: evalkit's own list, Apache-2.0: 100 texts, each plainly and in one of ten settings. `-t prompts=FILE` reads
 others, one prompt a line, such as the files of DrawText (arXiv:2212.10562; `drawtext/drawtext_creative` and

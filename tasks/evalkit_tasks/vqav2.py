@@ -17,8 +17,8 @@ Data, from `evalkit fetch vqav2` or as downloaded from visualqa.org into one fol
 The answers of test-dev and test are not public: the run writes submission.json for EvalAI beside itself. A hub dataset
 (`--data hf:REPO@REVISION`) and the embedded blocksworld, which is stamped, have the same form. Annotations CC BY 4.0.
 
-Protocol `vqa-official`, bug for bug vqaEval.py of GT-Vision-Lab/VQA; `evalai` and `lmms` are its relatives. Choices
-that move the number:
+Protocol `vqa-official`, bug for bug the official scorer, `PythonEvaluationTools/vqaEvaluation/vqaEval.py` of
+GT-Vision-Lab/VQA at a013f00; `evalai` and `lmms` are its relatives. Choices that move the number:
 
     prompt                  without the second line many models answer in sentences, which are worth 0
     prediction_read, answers_read, normalised   which normaliser, on which side, and when: see `evalkit.metrics.vqa`
@@ -31,7 +31,7 @@ Anchors, test-dev: Flamingo-9B 51.8, OpenFlamingo-9B 43.5, CM3Leon-7B 47.6, zero
 Pitfalls. lmms-eval's task normalises the prediction even where all people agree, and so differs by tenths. val2014 was
 seen in training by many models. A yes/no question is right half of the time by chance.
 
-Source: Antol et al. 2015, arXiv:1505.00468; Goyal et al. 2017, arXiv:1612.00837; vqaEval.py of GT-Vision-Lab/VQA.
+Source: Antol et al. 2015, arXiv:1505.00468; Goyal et al. 2017, arXiv:1612.00837.
 """
 
 from __future__ import annotations
