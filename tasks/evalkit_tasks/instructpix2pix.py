@@ -131,7 +131,9 @@ def _scales(text: str) -> tuple[float, ...]:
 
 
 def _sample(turn: EditTurn) -> Sample:
-    return edit_sample(dataclasses.replace(turn, target=None), source=_squashed(read_picture(turn.source)))
+    return edit_sample(
+        dataclasses.replace(turn, target=None), source=_squashed(read_picture(turn.source, f"edit {turn.id}"))
+    )
 
 
 def _squashed(source: Image) -> Image:

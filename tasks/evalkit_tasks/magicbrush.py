@@ -128,7 +128,7 @@ def multi_turn(turns: Sequence[EditTurn]) -> tuple[Sample, ...]:
     samples = []
     for session, grouped in groupby(turns, key=lambda turn: turn.session):
         held = list(grouped)
-        last = edit_sample(held[-1], source=read_picture(held[0].source))
+        last = edit_sample(held[-1], source=read_picture(held[0].source, f"session {session}"))
         instructions = tuple(Text(turn.instruction) for turn in held)
         strata = (("turns", str(len(held))),)
         samples.append(Sample(session, (last.parts[0], *instructions), last.references, strata, session))

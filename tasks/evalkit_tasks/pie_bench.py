@@ -99,7 +99,7 @@ def pie_bench(workspace: Workspace, protocol: str | None, options: Mapping[str, 
     edits = choose_edits(workspace, "pie_bench", reader, lambda d: (d / "mapping_file.json").is_file(), LICENCE, HOW)
     for turn in edits.turns:
         if turn.mask is not None:
-            masks[turn.id] = pixels(read_picture(turn.mask))[:, :, 0] >= 128
+            masks[turn.id] = pixels(read_picture(turn.mask, f"the mask of edit {turn.id}"))[:, :, 0] >= 128
     samples = tuple(edit_sample(replace(turn, target=None)) for turn in edits.turns)
     fields = {"data": edits.card.name, "data_digest": edits.card.digest, "prompt": "the instruction"}
     metrics = tuple(ScoreMetric(PROTOCOL, fields, score) for score in _scores(edits.workspace, masks))
