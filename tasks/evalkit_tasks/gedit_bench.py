@@ -46,7 +46,7 @@ from evalkit.json_values import a_list, a_number, an_object
 from evalkit.keys import digest
 from evalkit.metrics.judged.endpoint import Endpoint, Judgement
 from evalkit.metrics.judged.metric import JudgedMetric, Verdict
-from evalkit.metrics.means import Fields, Measure, Tally
+from evalkit.metrics.means import Fields, MeanMetric, Measure, Tally, judged_elsewhere
 from evalkit.metrics.pictures.pixelwise import sized_like
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.types import Failure, Text
@@ -92,7 +92,8 @@ def gedit_bench(workspace: Workspace, protocol: str | None, options: Mapping[str
         "prompt": "the instruction",
     }
     groups = tuple(sorted({turn.kind for turn in edits.turns}))
-    metric = JudgedMetric(PROTOCOL, fields, grouped_measures(("g_o", "g_sc", "g_pq"), groups), jury)
+    measures = grouped_measures(("g_o", "g_sc", "g_pq"), groups)
+    metric = JudgedMetric(MeanMetric(PROTOCOL, fields, measures, judged_elsewhere), jury)
     samples = tuple(edit_sample(turn) for turn in edits.turns)
     return SampleTask(here, NAME, "text-guided-editing", edits.card, samples, (metric,))
 

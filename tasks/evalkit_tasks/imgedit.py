@@ -38,7 +38,7 @@ from evalkit.json_values import a_text, an_object
 from evalkit.keys import digest
 from evalkit.metrics.judged.endpoint import Endpoint
 from evalkit.metrics.judged.metric import JudgedMetric, Verdict
-from evalkit.metrics.means import Fields, Tally
+from evalkit.metrics.means import Fields, MeanMetric, Tally, judged_elsewhere
 from evalkit.metrics.pictures.pixelwise import sized_like
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.types import Failure, Text
@@ -74,7 +74,8 @@ def imgedit(workspace: Workspace, protocol: str | None, options: Mapping[str, st
     jury = ThreeScores(judge, prompt_text(options, "prompt", PROMPT))
     fields = {"data": edits.card.name, "data_digest": edits.card.digest, "prompt": "the instruction"}
     groups = tuple(sorted({turn.kind for turn in edits.turns}))
-    metric = JudgedMetric(PROTOCOL, fields, grouped_measures(("imgedit",), groups), jury)
+    means = MeanMetric(PROTOCOL, fields, grouped_measures(("imgedit",), groups), judged_elsewhere)
+    metric = JudgedMetric(means, jury)
     samples = tuple(edit_sample(turn) for turn in edits.turns)
     return SampleTask(here, NAME, "text-guided-editing", edits.card, samples, (metric,))
 
