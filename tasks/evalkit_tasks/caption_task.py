@@ -15,7 +15,8 @@ from evalkit.errors import DataError, UsageError, nearest
 from evalkit.features.encoder import encoder
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.metrics.captions.coco_caption import CaptionMetric
-from evalkit.metrics.captions.jars import JarMetric, Meteor, Spice
+from evalkit.metrics.captions.jars import JarMetric, Meteor
+from evalkit.metrics.captions.spice import Spice
 from evalkit.metrics.optional import OptionalMetric
 from evalkit.metrics.pictures.clipscore import clipscore_metrics
 from evalkit.types import Job, JsonScalar, Request, Sample, Text
