@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from evalkit.anchors import Anchor
-from evalkit.interfaces import Option, TaskSpec
+from evalkit.interfaces import Need, Option, TaskSpec
 
 _CLIP = "clip_score[openai-vit-b16]"
 _CLIP_WEIGHTS = ("clip-openai-vit-b16", "clip-merges")
 _FID_WEIGHTS = "fid-inception-2015-12-05"
+_GET = "pip install 'evalkit-multimodal[transformers]'"
 _PROTOCOLS = ("controlnet-plus-plus",)
 _SIZE = Option("size", "512", "side that photos and maps are brought to, or native; blocksworld's is native")
 _TABLE = "as published in tables that follow ControlNet++ (arXiv:2404.07987), times 100 where a fraction"
@@ -31,6 +32,7 @@ _STRUCTURE = TaskSpec(
     metrics=("canny_f1", "hed_ms_ssim[controlnet-hed]", "depth_rmse[dpt-large]", _CLIP, "fid"),
     protocols=_PROTOCOLS,
     weights=("controlnet-hed", "dpt-large", *_CLIP_WEIGHTS, _FID_WEIGHTS),
+    needs=(Need("transformers", "package", _GET, "depth_rmse[dpt-large]"),),
     options=(
         Option("condition", "canny", "canny, hed or depth: what the model is shown, and which metric is made"),
         _SIZE,
@@ -66,6 +68,7 @@ _SEGMENTATION = TaskSpec(
     ),
     protocols=_PROTOCOLS,
     weights=("mask2former-swin-l-ade", "deeplabv3-r101-coco-stuff", *_CLIP_WEIGHTS, _FID_WEIGHTS),
+    needs=(Need("transformers", "package", _GET, "miou[mask2former-swin-l-ade]"),),
     options=(
         _SIZE,
         Option("map", "", "colours or ids: how the map is shown; the default is colours for ADE20K, else ids"),
