@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -405,3 +406,6 @@ def test_the_oracle_knows_only_the_photos_of_its_data(tmp_path: Path) -> None:
     assert [part.digest for part in photo.parts if isinstance(part, Image)] == [sample.references[1].digest]  # type: ignore[union-attr]
     assert isinstance(missing, Failure)
     assert missing.kind == "missing"
+    ((_, small),) = model.generate([dataclasses.replace(asked[0], width=16, height=12)])
+    assert isinstance(small, Generation)
+    assert [(part.width, part.height) for part in small.parts if isinstance(part, Image)] == [(16, 12)]
