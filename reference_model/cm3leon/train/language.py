@@ -21,6 +21,7 @@ from torch.func import functional_call
 from cm3leon.places import PlaceTable
 from cm3leon.train.loop import Batch
 from cm3leon.train.mixture import Example, Mixture
+from cm3leon.train.muon import ShardedMuon
 from cm3leon.train.sharding import is_sharded
 from cm3leon.transformer import Places, Transformer
 
@@ -73,7 +74,8 @@ class LanguageStage:
         adam = torch.optim.AdamW(groups, rate, betas=(0.9, 0.95))
         if not self._recipe.muon_rate:
             return [adam]
-        return [torch.optim.Muon(matrices, rate * self._recipe.muon_rate, weight_decay=decay, momentum=0.95), adam]
+        kind = ShardedMuon if is_sharded(self._transformer) else torch.optim.Muon
+        return [kind(matrices, rate * self._recipe.muon_rate, weight_decay=decay, momentum=0.95), adam]
 
     def batch(self, number: int) -> Batch:
         """Return the step's documents packed into rows: what `packed` returns, behind each group's number."""

@@ -107,5 +107,6 @@ _7B = replace(
     transformer=CONFIGS["7b"].transformer,
     deviation=INIT_STD,
 )
-"""The paper's 7B: shape, rates, warm-ups, and steps as tokens over tokens a step. For `source` and `image` put one's own."""
+"""The paper's 7B: shape, rates, warm-ups, and steps as tokens over tokens a step; `source` and `image` are to be one's
+own."""
 PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU, "7b": _7B})

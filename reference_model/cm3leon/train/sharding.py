@@ -1,8 +1,8 @@
-"""Training of what does not fit one device: each of W processes holds a W-th of every weight and of its optimizer's state.
+"""Training of what fits no one device: each of W processes holds a W-th of every weight and of its optimizer's state.
 
-A layer's weights are gathered in bfloat16 when its turn comes and are let go after it; gradients are averaged in 32 bits,
-a part for each process. Checkpoints hold whole tensors, so that any number of processes, sharded or not, goes on from
-them.
+A layer's weights are gathered in bfloat16 when its turn comes and are let go after it; gradients are averaged in 32
+bits, a part for each process. Checkpoints hold whole tensors, so that any number of processes, sharded or not, goes on
+from them.
 
 Source: Zhao et al. 2023, arXiv:2304.11277; torch.distributed.fsdp.fully_shard.
 """
@@ -74,22 +74,21 @@ def norm_of(gradient: Tensor) -> Tensor:
 def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load whole tensors by name, or this process's part of each, strictly."""
     own = module.state_dict()
-    module.load_state_dict({name: _part(whole, own.get(name)) for name, whole in state.items()})
+    module.load_state_dict({name: part_of(whole, own.get(name)) for name, whole in state.items()})
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Load an optimizer's whole state, or this process's part of it."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     parts = {
-        place: {name: _part(held, weights[place]) for name, held in parts.items()}
+        place: {name: part_of(held, weights[place]) for name, held in parts.items()}
         for place, parts in state["state"].items()
     }
     optimizer.load_state_dict({**state, "state": parts})
 
 
-def _part(whole: Tensor, like: Tensor | None) -> Tensor:
-    """Return this process's part of `whole` where `like` is sharded and of its shape, else `whole`."""
+def part_of(whole: Tensor, like: Tensor | None) -> Tensor:
+    """Return a copy of this process's part of `whole` where `like` is sharded and of its shape, else `whole`."""
     if not isinstance(like, DTensor) or whole.shape != like.shape:
         return whole
-    # a copy: what was read may be a file's memory, and holds every part
     return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None).clone()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from cm3leon.train.language import LanguageRecipe, LanguageStage
@@ -23,9 +25,12 @@ from cm3leon.transformer import Transformer
 from .tiny_language import tiny_language
 
 pytestmark = pytest.mark.slow
-SCHEDULE = Schedule(steps=6, rate=1e-3, warmup=2)
-STOP = 3
-RECIPES = {"adam": LanguageRecipe(documents=8, row=200, muon_rate=0.0), "muon": LanguageRecipe(documents=8, row=200)}
+STEPS, STOP = 6, 3
+RECIPES = {
+    "adam": (LanguageRecipe(documents=8, row=200, muon_rate=0.0), Schedule(STEPS, rate=1e-3, warmup=2)),
+    # not clipped: Muon makes much of the last bit of a norm that is summed in another order
+    "muon": (LanguageRecipe(documents=8, row=200), Schedule(STEPS, rate=1e-3, warmup=2, clip=100.0)),
+}
 
 
 class Kept(LanguageStage):
@@ -55,8 +60,9 @@ def trained(folder: Path, records: Path, recipe: str, *, parted: bool, stop_at: 
         with torch.device("meta"):
             transformer = Transformer(transformer.config)
         transformer = sharded(transformer, transformer.layers, lambda: weights)
-    stage = Kept(transformer, mixture, table, RECIPES[recipe])
-    train(stage, SCHEDULE, folder, pace=Pace(log_every=1), stop_at=stop_at)
+    language, schedule = RECIPES[recipe]
+    stage = Kept(transformer, mixture, table, language)
+    train(stage, schedule, folder, pace=Pace(log_every=1), stop_at=stop_at)
     return stage
 
 
@@ -80,11 +86,16 @@ def main(folder: Path) -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that two processes trained in: a folder for each of the recipes, with one for each run."""
     folder = tmp_path_factory.mktemp("sharding")
-    root = Path(__file__).parents[3]
-    module = ".".join(Path(__file__).relative_to(root).with_suffix("").parts)
+    here = Path(__file__)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, "-m", module, str(folder)], check=True, timeout=500, cwd=root, env=environment)
+    subprocess.run(
+        [*launch, "-m", f"{here.parent.name}.{here.stem}", str(folder)],
+        check=True,
+        timeout=500,
+        cwd=here.parents[1],
+        env=environment,
+    )
     return folder
 
 
@@ -93,15 +104,23 @@ def losses(folder: Path) -> torch.Tensor:
     return torch.tensor([[line[name] for name in ("loss", "image", "text", "norm")] for line in lines])
 
 
-@pytest.mark.parametrize(("recipe", "tolerance"), [("adam", 1e-5), ("muon", 2e-3)])
+def apart(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    """Return the largest norm of a difference over that of what is on the right."""
+    assert list(left) == list(right)
+    return max(float((left[name] - whole).norm() / whole.norm()) for name, whole in right.items())
+
+
+@pytest.mark.parametrize(("recipe", "tolerance"), [("adam", 2e-4), ("muon", 1e-6)])
 def test_parts_train_as_the_whole(runs: Path, recipe: str, tolerance: float) -> None:
-    # Muon's products of bfloat16 are summed in another order
     found, wanted = losses(runs / recipe / "parts"), losses(runs / recipe / "whole")
-    assert len(found) == SCHEDULE.steps and wanted[-1, 0] < wanted[0, 0]
-    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=0)
-    weights, whole = trained_weights(runs / recipe / "parts"), trained_weights(runs / recipe / "whole")
-    print(recipe, (found / wanted - 1).abs().max(), {n: ((weights[n]-whole[n]).norm()/whole[n].norm()).item() for n in whole})
-    assert weights.keys() == whole.keys()
+    assert len(found) == STEPS and wanted[-1, 0] < 0.98 * wanted[0, 0]
+    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=1e-5)
+    assert apart(trained_weights(runs / recipe / "parts"), trained_weights(runs / recipe / "whole")) <= tolerance
+
+
+@pytest.mark.parametrize(("recipe", "tolerance"), [("adam", 2e-4), ("muon", 1e-6)])
+def test_parts_go_on_from_what_was_trained_whole(runs: Path, recipe: str, tolerance: float) -> None:
+    assert apart(trained_weights(runs / recipe / "joined"), trained_weights(runs / recipe / "whole")) <= tolerance
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -118,6 +137,25 @@ def test_a_stopped_run_in_parts_goes_on_bit_for_bit(runs: Path, recipe: str) -> 
     once, twice = trained_weights(runs / recipe / "parts"), trained_weights(runs / recipe / "stopped")
     assert once.keys() == twice.keys() and all(torch.equal(once[name], twice[name]) for name in once)
     assert torch.equal(losses(runs / recipe / "parts")[:, :4], losses(runs / recipe / "stopped"))
+
+
+def shapes(state: object) -> object:
+    """Return what a checkpoint holds, with shapes in the place of tensors."""
+    if isinstance(state, dict):
+        return {name: shapes(held) for name, held in state.items()}
+    if isinstance(state, list):
+        return [shapes(held) for held in state]
+    return (type(state), state.shape, state.dtype, state.device) if isinstance(state, Tensor) else state
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_checkpoint_is_the_whole_one_and_one_process_goes_on_from_it(runs: Path, recipe: str, tmp_path: Path) -> None:
+    parts, whole = (runs / recipe / run / "checkpoint.pt" for run in ("parts", "whole"))
+    assert shapes(torch.load(parts, weights_only=True)) == shapes(torch.load(whole, weights_only=True))
+    shutil.copytree(runs / recipe / "parts", tmp_path / "run")
+    alone = trained(tmp_path / "run", runs / "records-0", recipe, parted=False)
+    held = trained_weights(runs / recipe / "parts")
+    assert all(torch.equal(weight, held[name]) for name, weight in alone.module.state_dict().items())
 
 
 if __name__ == "__main__":
