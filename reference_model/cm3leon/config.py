@@ -109,8 +109,9 @@ class TransformerConfig:
     segments: int = 0
     """Learned marks of how many breaks stand before a token; 0 is none."""
     image_cells: int = 0
-    """Learned places in a picture's grid, one for each of its codes. Positions then count from the last mark or the
-    picture's start instead of the sequence's start; 0 is none."""
+    """Learned places in a picture's grid, one for each of its codes. Positions, learned or rotary, then count from the
+    last mark or the picture's start instead of the sequence's start, so that the same cell of two pictures has the same
+    turn; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +129,14 @@ class Config:
 
 BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
-    codes=16_384,
-    code_channels=7,
+    codes=4096,
+    code_channels=6,
     channels=192,
     multipliers=(1,),
     blocks=1,
     latent_channels=64,
     patch=8,
-    levels=(4, 4, 4, 4, 4, 4, 4),
+    levels=(4, 4, 4, 4, 4, 4),
     local=True,
     decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
 )
@@ -147,6 +148,8 @@ BLOCKSWORLD_TRANSFORMER = TransformerConfig(
     heads=6,
     hidden=1536,
     context=512,
+    position="rotary",
+    rope_theta=100.0,
     tied=True,
     segments=12,
     image_cells=64,

@@ -263,7 +263,8 @@ class Transformer(nn.Module):
             x = x + self.embed_segments(places.segment)
         if self.embed_cells is not None:
             x = x + self.embed_cells(places.cell)
-        turn = self._angles(places.index, x.dtype) if self.config.position == "rotary" else None
+        turned = places.index if self.embed_cells is None else places.offset + places.cell
+        turn = self._angles(turned, x.dtype) if self.config.position == "rotary" else None
         steps = places.index if at is None else at
         for number, layer in enumerate(self.layers):
             x = layer(x, turn, seen, None if caches is None else caches[number], steps)

@@ -20,7 +20,8 @@ CHAMELEON = TransformerConfig(
     vocabulary=50, width=32, layers=3, heads=4, kv_heads=2, hidden=64, context=40, norm="rms-norm", position="rotary",
     mlp="swiglu", qk_norm=True,
 )  # fmt: skip
-EVERY = [CM3LEON, PLAIN, CHAMELEON, replace(CHAMELEON, swin_norm=True, kv_heads=None)]
+TURNED = replace(CM3LEON, position="rotary")
+EVERY = [CM3LEON, PLAIN, TURNED, CHAMELEON, replace(CHAMELEON, swin_norm=True, kv_heads=None)]
 
 
 def built(config: TransformerConfig) -> Transformer:
@@ -93,6 +94,21 @@ def test_rotary_scores_depend_on_the_distance_alone() -> None:
 
     assert score(7, 3) == pytest.approx(score(29, 25), abs=1e-4)
     assert score(7, 3) != pytest.approx(score(7, 4), abs=1e-3)
+
+
+def test_a_turn_in_a_picture_is_by_the_cell_and_in_words_from_the_last_mark() -> None:
+    model = built(TURNED)
+    ids, places = row()
+    with torch.no_grad():
+        for embedding in (model.embed_segments, model.embed_cells):
+            assert embedding is not None
+            embedding.weight.zero_()  # what is left of a place is the turn
+        plain = model(ids, places)
+        later = model(ids, replace(places, index=places.index + 20))
+        along = model(ids, replace(places, offset=places.offset + 7))
+        apart = model(ids, replace(places, cell=places.cell // 2))
+    assert torch.equal(plain, later)
+    assert torch.allclose(plain, along, atol=1e-4) and not torch.allclose(plain, apart, atol=1e-2)
 
 
 def test_norms_are_what_their_names_say() -> None:

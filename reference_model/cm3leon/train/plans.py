@@ -93,9 +93,9 @@ _CPU = replace(
     encoder_recipe=DualEncoderRecipe(batch=256),
     shards=14,
     whole_shards=6,
-    pretrain=Schedule(400, 2e-3, 50, floor=0.5),
-    finetune=Schedule(4_600, 2e-3, 30, floor=0.01),
-    language=LanguageRecipe(documents=24, muon_rate=14.0),
+    pretrain=Schedule(250, 2e-3, 50, floor=0.5),
+    finetune=Schedule(2_850, 2e-3, 30, floor=0.01),
+    language=LanguageRecipe(documents=48, muon_rate=12.0),
     retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
 )
