@@ -11,7 +11,7 @@ from evalkit.weight_files import Weight, WeightFile
 from evalkit.wheels import WheelMember
 
 
-def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFile) -> Weight:
+def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFile, about: bool = False) -> Weight:
     """Return a CLIP of Radford et al. 2021, whose address holds its digest."""
     official = WeightFile(
         file=file,
@@ -22,11 +22,12 @@ def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFi
         licence="MIT",
         cached=f"clip/{file}",
         urls=(f"https://openaipublic.azureedge.net/clip/models/{sha256}/{file}",),
+        about=about,
     )
     return Weight(name, f"CLIP {file.removesuffix('.pt')} as OpenAI released it", (official, *others))
 
 
-def _hub_blob(repository: str, sha256: str) -> str:
+def hub_blob(repository: str, sha256: str) -> str:
     """Return where the Hugging Face hub's cache keeps a large file, which it names by its digest."""
     return f"huggingface/hub/models--{repository.replace('/', '--')}/blobs/{sha256}"
 
@@ -52,10 +53,17 @@ _CLIPS = (
             layout="clip-transformers",
             offers="picture and text features",
             licence="MIT",
-            cached=_hub_blob("openai/clip-vit-base-patch32", _B32_BIN),
+            cached=hub_blob("openai/clip-vit-base-patch32", _B32_BIN),
             urls=(f"https://huggingface.co/openai/clip-vit-base-patch32/resolve/{_B32_REVISION}/pytorch_model.bin",),
             about=True,
         ),
+    ),
+    _openai_clip(
+        "clip-openai-vit-b16",
+        "ViT-B-16.pt",
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        351_000_000,
+        about=True,
     ),
     _openai_clip(
         "clip-openai-vit-l14",
@@ -101,7 +109,7 @@ _DINOS = (
                 layout="vit-transformers",
                 offers="picture features",
                 licence=_DINO_LICENCE,
-                cached=_hub_blob("facebook/dino-vits16", _VITS16),
+                cached=hub_blob("facebook/dino-vits16", _VITS16),
                 urls=(f"https://huggingface.co/facebook/dino-vits16/resolve/{_VITS16_REVISION}/pytorch_model.bin",),
                 about=True,
             ),

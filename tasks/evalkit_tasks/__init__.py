@@ -9,6 +9,7 @@ from evalkit.anchors import Anchor
 from evalkit.interfaces import DataSpec, ModelSpec, Option, TaskSpec
 from evalkit_tasks.blocksworld import ORACLE_MODEL
 from evalkit_tasks.blocksworld.specs import BLOCKSWORLD_TASKS
+from evalkit_tasks.map_specs import MAP_TASKS
 from evalkit_tasks.picture_specs import PICTURE_TASKS
 from evalkit_tasks.word_specs import CAPTION_TASKS, QUESTION_TASKS
 
@@ -66,6 +67,7 @@ TASKS: tuple[TaskSpec, ...] = (
     *QUESTION_TASKS,
     *BLOCKSWORLD_TASKS,
     *PICTURE_TASKS,
+    *MAP_TASKS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (
@@ -102,12 +104,31 @@ DATA: tuple[DataSpec, ...] = (
         locate="evalkit_tasks.sources:locate_blocksworld",
         licence="Apache-2.0",
         size="nothing: it is part of evalkit",
+        embedded=True,
+    ),
+    DataSpec(
+        name="vqav2",
+        summary="VQAv2's questions and annotations: the official zips, read in place; the photos are coco's val2014",
+        factory="evalkit_tasks.sources:fetch_vqav2",
+        locate="evalkit_tasks.sources:locate_vqav2",
+        licence="annotations CC BY 4.0",
+        size="14 MB for val",
+        options=(Option("split", "val", "val, train, or test, which has test-dev's questions too"),),
+    ),
+    DataSpec(
+        name="text_prompts",
+        summary="200 prompts that ask for words in a picture; shipped with evalkit",
+        factory="evalkit_tasks.sources:fetch_text_prompts",
+        locate="evalkit_tasks.sources:locate_text_prompts",
+        licence="Apache-2.0",
+        size="nothing: it is part of evalkit",
+        embedded=True,
     ),
     DataSpec(
         name="easy-vqa",
         summary="easy-VQA: 48,248 questions about 5,000 drawn shapes, in a wheel that is read in place",
-        factory="evalkit_tasks.easy_vqa:fetch_easy_vqa",
-        locate="evalkit_tasks.easy_vqa:locate_easy_vqa",
+        factory="evalkit_tasks.sources:fetch_easy_vqa",
+        locate="evalkit_tasks.sources:locate_easy_vqa",
         licence="MIT",
         size="3 MB",
     ),

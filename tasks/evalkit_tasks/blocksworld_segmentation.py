@@ -24,11 +24,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from evalkit.images import image_of
 from evalkit.interfaces import Scored
 from evalkit.metrics.means import Measure, Tally
+from evalkit.metrics.pictures import segmentation
 from evalkit.types import LabelMap, Sample
 from evalkit.workspace import Workspace
 from evalkit_tasks.blocksworld.held_out import HeldOutPicture, embedded, held_out_pictures
@@ -63,12 +62,8 @@ class SegmentationJudge:
 
 def overlaps(asked: Labels, read: Labels) -> dict[str, Tally]:
     """Return the pixels of the intersection and the union of each class in two label maps `(H, W)`."""
-    found = {}
-    for number, name in CLASS_NAMES.items():
-        both = int(np.count_nonzero((asked == number) & (read == number)))
-        either = int(np.count_nonzero((asked == number) | (read == number)))
-        found[f"iou_{name}"] = Tally(both, either)
-    return found
+    found = segmentation.overlaps(asked, read)
+    return {f"iou_{name}": found.get(number, Tally(0, 0)) for number, name in CLASS_NAMES.items()}
 
 
 def blocksworld_segmentation(workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> HeldOutTask:
@@ -82,10 +77,11 @@ def blocksworld_segmentation(workspace: Workspace, protocol: str | None, options
     pictures = held_out_pictures(here)
     judge = SegmentationJudge({str(picture.id): picture.scene for picture in pictures})
     metric = judged_metric(PROMPT, MEASURES, judge)
-    return HeldOutTask(here, NAME, "segmentation-to-image", tuple(map(_sample, pictures)), (metric,))
+    return HeldOutTask(here, NAME, "segmentation-to-image", tuple(map(mapped_sample, pictures)), (metric,))
 
 
-def _sample(picture: HeldOutPicture) -> Sample:
+def mapped_sample(picture: HeldOutPicture) -> Sample:
+    """Return a picture's label map as a question, and the picture as its reference."""
     drawn = image_of(label_picture(label_map(picture.scene)), "segmentation")
     asked = LabelMap(drawn, tuple(CLASS_NAMES.items()))
     return Sample(str(picture.id), (asked,), (picture.image(),), picture.strata, str(picture.id))

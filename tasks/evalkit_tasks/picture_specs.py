@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.interfaces import Option, TaskSpec
+from evalkit.anchors import Anchor
+from evalkit.interfaces import Need, Option, TaskSpec
 
 _B32, _L14 = "openai-vit-b32", "openai-vit-l14"
 _CLIP_WEIGHTS = ("clip-openai-vit-b32", "clip-merges")
@@ -152,7 +153,27 @@ _DRAWBENCH = TaskSpec(
     licence="none given: treat as restricted",
 )
 
+_READ = ("exact_text[ppocr-v4]", "word_accuracy[ppocr-v4]", "character_accuracy[ppocr-v4]")
+_TEXT_RENDERING = TaskSpec(
+    name="text_rendering",
+    version=1,
+    job="text-to-image",
+    summary="words that a prompt asks for in a picture, read again by OCR",
+    factory="evalkit_tasks.text_rendering:text_rendering",
+    data=("text_prompts",),
+    metrics=tuple(name for read in _READ for name in (read, f"{read}_by_kind")),
+    protocols=("text-rendering",),
+    needs=(Need("rapidocr_onnxruntime", "package", "pip install 'evalkit-multimodal[ocr]'", "all"),),
+    options=(Option("prompts", "", "file of other prompts, one a line, the words to be shown in quotation marks"),),
+    citation="Yu 2023, arXiv:2309.02591 (how-to-write); Du 2020, arXiv:2009.09941 (the OCR)",
+    licence="Apache-2.0",
+    anchors=tuple(
+        Anchor(metric, value, "golden value: what the OCR reads of text that the oracle draws", 0.02, "oracle")
+        for metric, value in zip(_READ, (0.96, 0.984, 0.99468), strict=True)
+    ),
+)
+
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _TEXT_RENDERING),
 )

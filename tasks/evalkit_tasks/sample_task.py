@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.types import Job, JsonScalar, Request, Sample
@@ -19,7 +20,7 @@ class SampleTask:
     """Versioned name."""
     job: Job
     data: DataCard
-    asked: tuple[Sample, ...]
+    asked: Sequence[Sample]
     scoring: tuple[AnyMetric, ...]
     settings: Mapping[str, JsonScalar] = field(default_factory=dict)
 
@@ -35,3 +36,28 @@ class SampleTask:
     def metrics(self) -> Sequence[AnyMetric]:
         """Return the task's metrics."""
         return self.scoring
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSamples(Sequence[Sample]):
+    """`total` samples that are made when they are asked for; `make` is given their places."""
+
+    total: int
+    make: Callable[[Sequence[int]], list[Sample]]
+
+    def __len__(self) -> int:
+        return self.total
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        """Return one sample, or those of a slice; what making them raises goes through."""
+        places = range(self.total)[index]
+        return self.make([places])[0] if isinstance(places, int) else self.make(places)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self[:])

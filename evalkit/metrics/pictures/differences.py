@@ -105,6 +105,36 @@ def ms_ssim(a: Picture, b: Picture, channels: Channels = "rgb", pooling: Pooling
     return float(np.mean([_multi_scale(x, y, pooling) for x, y in planes]))
 
 
+def ms_ssim_of_torchmetrics(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
+    """Return the multi-scale structural similarity of two planes `(H, W)` as torchmetrics 1.9 has it, at most 1.
+
+    It differs from the original in two places: at the coarsest scale the window may stand anywhere, the plane being
+    mirrored, and an odd edge is dropped when a plane is halved. Negative factors count as 0.
+
+    Raises:
+        DataError: a side is 175 pixels or shorter.
+
+    Source: torchmetrics 1.9.0, `functional/image/ssim.py`, as ControlNet++ calls it.
+    """
+    _require_one_size(a, b)
+    least = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)
+    if min(a.shape) < least:
+        raise DataError(f"MS-SSIM needs sides of at least {least} pixels, not {a.shape[1]} x {a.shape[0]}")
+    x, y, product = a.astype(np.float64), b.astype(np.float64), 1.0
+    for weight in SCALE_WEIGHTS[:-1]:
+        product *= max(_similarity(x, y)[1], 0.0) ** weight
+        x, y = _halved_whole(x), _halved_whole(y)
+    margin = WINDOW // 2
+    whole = _similarity(*(np.pad(plane, margin, mode="reflect") for plane in (x, y)))[0]
+    return float(product * max(whole, 0.0) ** SCALE_WEIGHTS[-1])
+
+
+def _halved_whole(plane: Doubles) -> Doubles:
+    height, width = plane.shape[0] // 2, plane.shape[1] // 2
+    means: Doubles = plane[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
+    return means
+
+
 def _multi_scale(a: Doubles, b: Doubles, pooling: Pooling) -> float:
     weights = np.array(SCALE_WEIGHTS)
     values = np.empty(len(weights))

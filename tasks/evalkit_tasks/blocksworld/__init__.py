@@ -4,7 +4,7 @@ from evalkit.interfaces import ModelSpec
 
 ORACLE_MODEL = ModelSpec(
     name="oracle",
-    summary="answers from the truth behind blocksworld: the ceiling of every metric on it",
+    summary="the ceiling: the truth behind blocksworld; the photo itself on COCO, ADE20K and COCO-Stuff",
     factory="evalkit_tasks.blocksworld.model:oracle_model",
     jobs=(
         "text-to-image",

@@ -22,7 +22,13 @@ from evalkit_tasks.blocksworld.files import document
 from evalkit_tasks.blocksworld.records import scene_of
 from evalkit_tasks.blocksworld.render import PIXELS, render
 from evalkit_tasks.blocksworld.scene import Scene
+from evalkit_tasks.drawn_text import SIDE, drawn_text
+from evalkit_tasks.photo_oracle import DATA as REAL_DATA
+from evalkit_tasks.photo_oracle import PhotoOracle, photo_oracle
+from evalkit_tasks.text_prompts import quoted_text
 
+TEXT_RENDERING = "text_rendering@1"
+"""The task whose words are drawn, though they are not of blocksworld."""
 _CODE = 1
 """Version of what this file answers; another answer to the same request is another version."""
 
@@ -72,6 +78,8 @@ class Oracle:
             yield position, self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
+        if request.task == TEXT_RENDERING:
+            return _written(request)
         if request.job in IMAGE_JOBS:
             scene = self._edited(request) if request.job == "text-guided-editing" else self._wished(request)
             return _missing(request) if scene is None else _drawn(scene, request)
@@ -117,6 +125,14 @@ def _longest_match(pairs: Sequence[tuple[str, V]], text: str) -> V | None:
 def _missing(request: Request) -> Failure:
     what = f"sample {request.sample_id} of {request.task}"
     return Failure("missing", f"{what} is not of blocksworld; use --data blocksworld")
+
+
+def _written(request: Request) -> Answer:
+    text = quoted_text(_words(request))
+    if not text:
+        return Failure("malformed", f"sample {request.sample_id} quotes no words to be written")
+    width, height = request.width or request.height or SIDE, request.height or request.width or SIDE
+    return Generation((image_of(drawn_text(text, width, height)),))
 
 
 def _drawn(scene: Scene, request: Request) -> Answer:
@@ -179,8 +195,8 @@ def _number(value: Json) -> int:
     return value
 
 
-def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Oracle:
-    """Return the oracle.
+def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Oracle | PhotoOracle:
+    """Return the oracle: of blocksworld, or of real photos where the workspace's data are of those that it knows.
 
     Raises:
         UsageError: something stands behind the colon of `oracle:`, or an option is given.
@@ -188,4 +204,4 @@ def oracle_model(workspace: Workspace, argument: str, options: Mapping[str, str]
     """
     if argument or options:
         raise UsageError("the oracle takes neither an argument nor options; write -m oracle")
-    return Oracle(known_truth())
+    return photo_oracle(workspace) if workspace.data in REAL_DATA else Oracle(known_truth())
