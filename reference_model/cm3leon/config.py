@@ -288,23 +288,35 @@ def _check_image(image: ImageTokenizerConfig) -> None:
         _check_range("image", f"levels[{i}]", count, image.codes, least=2)
     if image.levels and (len(image.levels), math.prod(image.levels)) != (image.code_channels, image.codes):
         raise ValueError(f"image.levels is {image.levels}, which makes no {image.codes} codes of {image.code_channels}")
+    _check_local(image)
+    _check_decoder(image.drawn_by, image.down)
+    if image.pixels % image.down:
+        raise ValueError(f"image.pixels is {image.pixels}, which {image.down} pixels a code do not divide")
+    if image.channels % 32:
+        raise ValueError(f"image.channels is {image.channels}, not a multiple of the 32 groups of each norm")
+
+
+def _check_local(image: ImageTokenizerConfig) -> None:
     _check_range("image", "reach", image.reach, 8, least=0)
     if image.local and len(image.multipliers) != 1:
         raise ValueError(f"image.multipliers is {image.multipliers}; a local tokenizer has one level")
     if image.reach and not image.local:
         raise ValueError(f"image.reach is {image.reach}, which means nothing for a tokenizer that is not local")
-    drawn = image.drawn_by
-    _check_range("image.decoder", "channels", drawn.channels, _LARGEST)
-    for name, value in (("multipliers", len(drawn.multipliers)), ("blocks", drawn.blocks), ("patch", drawn.patch)):
-        _check_range("image.decoder", name, value, 64)
-    for i, factor in enumerate(drawn.multipliers):
-        _check_range("image.decoder", f"multipliers[{i}]", factor, 1024)
-    if drawn.patch << (len(drawn.multipliers) - 1) != image.down:
-        raise ValueError(f"image.decoder draws another square of pixels a code than the encoder's {image.down}")
-    if image.pixels % image.down:
-        raise ValueError(f"image.pixels is {image.pixels}, which {image.down} pixels a code do not divide")
-    if image.channels % 32:
-        raise ValueError(f"image.channels is {image.channels}, not a multiple of the 32 groups of each norm")
+
+
+def _check_decoder(decoder: DecoderConfig, down: int) -> None:
+    where = "image.decoder"
+    _check_range(where, "channels", decoder.channels, _LARGEST)
+    for name, value in (
+        ("multipliers", len(decoder.multipliers)),
+        ("blocks", decoder.blocks),
+        ("patch", decoder.patch),
+    ):
+        _check_range(where, name, value, 64)
+    for i, factor in enumerate(decoder.multipliers):
+        _check_range(where, f"multipliers[{i}]", factor, 1024)
+    if decoder.patch << (len(decoder.multipliers) - 1) != down:
+        raise ValueError(f"{where} draws a square of another size for a code than the encoder's {down} pixels")
 
 
 def _check_transformer(transformer: TransformerConfig) -> None:

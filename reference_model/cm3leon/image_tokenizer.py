@@ -122,9 +122,7 @@ class Level(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, blocks: int, side: int = 3, local: bool = False) -> None:
         super().__init__()
-        self.block = nn.ModuleList(
-            ResidualBlock(c_in if i == 0 else c_out, c_out, side, local) for i in range(blocks)
-        )
+        self.block = nn.ModuleList(ResidualBlock(c_in if i == 0 else c_out, c_out, side, local) for i in range(blocks))
         # taming keeps a list of attentions a level; none of the published configs has any there
         self.attn = nn.ModuleList()
         self.downsample: Downsample | None = None

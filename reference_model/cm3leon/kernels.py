@@ -30,6 +30,29 @@ _MOST_PARTS = 32
 
 
 @triton.jit
+def _normed(
+    a: tl.tensor, b: tl.tensor, weight: tl.tensor, shift: tl.tensor, HALF: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor]:
+    left = tl.arange(0, HALF)
+    mean = (tl.sum(a) + tl.sum(b)) / (2 * HALF)
+    spread = (tl.sum((a - mean) * (a - mean)) + tl.sum((b - mean) * (b - mean))) / (2 * HALF)
+    factor = 1.0 / tl.sqrt(spread + 1e-5)
+    a = (a - mean) * factor * tl.load(weight + left) + tl.load(shift + left)
+    b = (b - mean) * factor * tl.load(weight + HALF + left) + tl.load(shift + HALF + left)
+    return a, b
+
+
+@triton.jit
+def _turned(
+    a: tl.tensor, b: tl.tensor, cos: tl.tensor, sin: tl.tensor, HALF: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor]:
+    left = tl.arange(0, HALF)
+    c = tl.load(cos + left).to(tl.float32)
+    s = tl.load(sin + HALF + left).to(tl.float32)
+    return a * c - b * s, b * c + a * s
+
+
+@triton.jit
 def _turn_and_keep(
     qkv: tl.tensor,
     cos: tl.tensor,
@@ -49,34 +72,24 @@ def _turn_and_keep(
     NORMED: tl.constexpr,
     TURNED: tl.constexpr,
 ) -> None:
-    sequence, head = tl.program_id(0), tl.program_id(1)
+    sequence, head, left = tl.program_id(0), tl.program_id(1), tl.arange(0, HALF)
     channels: tl.constexpr = 2 * HALF
-    left = tl.arange(0, HALF)
     source = (sequence * (HEADS + 2 * KV_HEADS) + head) * channels
     a = tl.load(qkv + source + left).to(tl.float32)
     b = tl.load(qkv + source + HALF + left).to(tl.float32)
     is_query, is_value = head < HEADS, head >= HEADS + KV_HEADS
     if NORMED:  # known when this is compiled, as what follows is not
         if not is_value:
-            mean = (tl.sum(a) + tl.sum(b)) / channels
-            spread = (tl.sum((a - mean) * (a - mean)) + tl.sum((b - mean) * (b - mean))) / channels
-            factor = 1.0 / tl.sqrt(spread + 1e-5)
             weight = q_weight + head * channels if is_query else k_weight + (head - HEADS) * channels
             shift = q_bias + head * channels if is_query else k_bias + (head - HEADS) * channels
-            a = (a - mean) * factor * tl.load(weight + left) + tl.load(shift + left)
-            b = (b - mean) * factor * tl.load(weight + HALF + left) + tl.load(shift + HALF + left)
+            a, b = _normed(a, b, weight, shift, HALF)
     if TURNED:
         if not is_value:
-            c = tl.load(cos + sequence * channels + left).to(tl.float32)
-            s = tl.load(sin + sequence * channels + HALF + left).to(tl.float32)
-            turned = a * c - b * s
-            b = b * c + a * s
-            a = turned
+            a, b = _turned(a, b, cos + sequence * channels, sin + sequence * channels, HALF)
     if is_query:
         target = queries + (sequence * HEADS + head) * channels
     else:
-        place = tl.load(at)
-        row = (sequence * KV_HEADS + (head - HEADS) % KV_HEADS).to(tl.int64) * length + place
+        row = (sequence * KV_HEADS + (head - HEADS) % KV_HEADS).to(tl.int64) * length + tl.load(at)
         target = values + row * channels if is_value else keys + row * channels
     tl.store(target + left, a.to(queries.dtype.element_ty))
     tl.store(target + HALF + left, b.to(queries.dtype.element_ty))
@@ -108,6 +121,13 @@ def turned_and_kept(
 
 
 @triton.jit
+def _lifted(top: tl.tensor, scores: tl.tensor) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    peak = tl.maximum(top, tl.max(scores, 0))
+    level = tl.where(peak == -float("inf"), 0.0, peak)
+    return peak, tl.exp(scores - level), tl.exp(top - level)
+
+
+@triton.jit
 def _attend(
     queries: tl.tensor,
     keys: tl.tensor,
@@ -126,9 +146,8 @@ def _attend(
     CHANNELS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    row, part = tl.program_id(0), tl.program_id(1)
+    row, part, channels = tl.program_id(0), tl.program_id(1), tl.arange(0, CHANNELS)
     sequence, head = row // HEADS, row % HEADS
-    channels = tl.arange(0, CHANNELS)
     here, told = tl.load(at).to(tl.int32), tl.load(lengths + sequence)
     query = tl.load(queries + row * CHANNELS + channels).to(tl.float32) * scale
     base = (sequence * KV_HEADS + head // (HEADS // KV_HEADS)).to(tl.int64) * length * CHANNELS
@@ -142,12 +161,9 @@ def _attend(
         k = tl.load(keys + offsets, mask=seen[:, None], other=0.0).to(tl.float32)
         v = tl.load(values + offsets, mask=seen[:, None], other=0.0).to(tl.float32)
         scores = tl.where(seen, tl.sum(k * query[None, :], 1), -float("inf"))
-        peak = tl.maximum(top, tl.max(scores, 0))
-        level = tl.where(peak == -float("inf"), 0.0, peak)
-        weights, decay = tl.exp(scores - level), tl.exp(top - level)
+        top, weights, decay = _lifted(top, scores)
         sums = sums * decay + tl.sum(weights[:, None] * v, 0)
         total = total * decay + tl.sum(weights, 0)
-        top = peak
     slot = row * tl.num_programs(1) + part
     tl.store(mixed + slot * CHANNELS + channels, sums)
     tl.store(tops + slot, top)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from cm3leon.bundle import SHIPPED, encoder_of, write
 from cm3leon.checkpoints import Checkpoint, load
-from cm3leon.config import Config
+from cm3leon.config import Config, TransformerConfig
 from cm3leon.dual_encoder import DualEmbedder, DualEncoder, DualEncoderConfig
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.places import place_table
@@ -24,6 +25,7 @@ from cm3leon.train.neighbours import documents_of, kept, neighbours
 from cm3leon.train.plans import FINETUNING, PLANS, PRETRAINING, Plan
 from cm3leon.train.records import source
 from cm3leon.train.seer import Seer, SeerStage
+from cm3leon.train.sharding import sharded
 from cm3leon.train.shards import Shards, prepare
 from cm3leon.train.tokenizer import TokenizerStage
 from cm3leon.train.words import texts
@@ -49,6 +51,8 @@ class Workshop:
     steps: int | None = None
     """Steps of the stage, where they are not the plan's."""
     stop_at: int | None = None
+    sharded: bool = False
+    """Whether the processes share the transformer's weights instead of each holding all."""
 
     def adopt(self) -> None:
         """Take the shipped image tokenizer, dual encoder and vocabulary, so that neither need be trained."""
@@ -112,8 +116,7 @@ class Workshop:
     def export(self) -> None:
         """Write the trained model into the folder `model`, as `-m cm3leon -a weights=FOLDER` reads it."""
         words, encoder = self.vocabulary(), self.trained_encoder()
-        transformer = self.untrained_transformer()
-        transformer.load_state_dict(trained_weights(self.folder / "finetune"))
+        transformer = self.transformer("finetune")
         config = Config("blocksworld", self.plan.image, transformer.config, source="trained here: see the model card")
         checkpoint = Checkpoint(config, words, self.trained_tokenizer(), transformer)
         shards = Shards(self.folder / "shards")
@@ -150,20 +153,30 @@ class Workshop:
         encoder.load_state_dict(trained_weights(self.folder / "encoder"))
         return encoder.eval()
 
-    def untrained_transformer(self) -> Transformer:
-        """Return a transformer of the plan's shape, its weights drawn."""
-        transformer = Transformer(replace(self.plan.transformer, vocabulary=self.vocabulary().size))
-        transformer.initialise(torch.Generator().manual_seed(0), 0.02)
+    def transformer(self, start: str | None = None) -> Transformer:
+        """Return a transformer of the plan's shape, with the weights of stage `start`, or with weights drawn anew."""
+        transformer = Transformer(self._shape())
+        if start is None:
+            transformer.initialise(torch.Generator().manual_seed(0), self.plan.deviation)
+        else:
+            transformer.load_state_dict(trained_weights(self.folder / start))
         return transformer
+
+    def sharded_transformer(self, start: str | None = None) -> Transformer:
+        """Return this process's part of `transformer`."""
+        with torch.device("meta"):
+            transformer = Transformer(self._shape())
+        return sharded(transformer, transformer.layers, lambda: self.transformer(start).state_dict())
+
+    def _shape(self) -> TransformerConfig:
+        return replace(self.plan.transformer, vocabulary=self.vocabulary().size)
 
     def _mixture(self, shares: dict[str, float], seed: int) -> Mixture:
         found = kept(np.load(self.folder / "neighbours.npy"))
         return Mixture(Shards(self.folder / "shards"), self.vocabulary(), shares, found, self.plan.retrieval, seed)
 
     def _language(self, name: str, schedule: Schedule, mixture: Mixture, start: str | None = None) -> None:
-        transformer = self.untrained_transformer()
-        if start is not None:
-            transformer.load_state_dict(trained_weights(self.folder / start))
+        transformer = self.sharded_transformer(start) if self.sharded else self.transformer(start)
         table = place_table(self.vocabulary(), self.plan.image.grid**2)
         self._train(LanguageStage(transformer, mixture, table, self.plan.language, self.device), schedule, name)
 
@@ -185,12 +198,20 @@ def main() -> None:
     parser.add_argument("--stop-at", type=int, help="stop after this step; the same command goes on later")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches ahead")
     parser.add_argument("--save-every", type=int, default=200)
+    parser.add_argument(
+        "--sharded",
+        action="store_true",
+        help="under torchrun, give each process a part of the transformer's weights, for a model that fits no one GPU",
+    )
     given = parser.parse_args()
+    if given.sharded and not torch.distributed.is_torchelastic_launched():
+        parser.error("--sharded takes several processes: torchrun --nproc-per-node N -m cm3leon.train ... --sharded")
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = False  # codes must not depend on the device's rounding
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # made first, for it gives each process a GPU of its own
+    device = Accelerator(cpu=not torch.cuda.is_available()).device.type
     pace = Pace(given.workers, given.save_every)
-    workshop = Workshop(PLANS[given.plan], given.out, pace, device, given.steps, given.stop_at)
+    workshop = Workshop(PLANS[given.plan], given.out, pace, device, given.steps, given.stop_at, given.sharded)
     for stage in given.stages:
         print(f"stage {stage}", flush=True)  # noqa: T201
         getattr(workshop, stage)()

@@ -21,6 +21,8 @@ from torch.func import functional_call
 from cm3leon.places import PlaceTable
 from cm3leon.train.loop import Batch
 from cm3leon.train.mixture import Example, Mixture
+from cm3leon.train.muon import ShardedMuon
+from cm3leon.train.sharding import is_sharded
 from cm3leon.transformer import Places, Transformer
 
 IMAGE_LOSS, TEXT_LOSS = "image", "text"
@@ -38,7 +40,7 @@ class LanguageRecipe:
     of `groups` of like length, which spares a CPU most of the attention."""
     groups: int = 4
     muon_rate: float = 4.0
-    """Muon's rate as a multiple of AdamW's."""
+    """Muon's rate as a multiple of AdamW's; 0 trains all by AdamW."""
     weight_decay: float = 0.02
 
 
@@ -51,7 +53,9 @@ class LanguageStage:
         self._transformer = transformer.to(device)
         self._mixture, self._table, self._recipe = mixture, table, recipe
         self._codes = torch.from_numpy(table.kinds == 1).to(device)
-        self._sums = self._summed if device == "cpu" else torch.compile(self._summed, dynamic=True)
+        # a sharded transformer's layers are compiled one by one
+        eager = device == "cpu" or is_sharded(transformer)
+        self._sums = self._summed if eager else torch.compile(self._summed, dynamic=True)
 
     @property
     def module(self) -> nn.Module:
@@ -59,16 +63,19 @@ class LanguageStage:
         return self._transformer
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """Return Muon for the layers' matrices and AdamW for embeddings, norms and an untied head."""
+        """Return Muon, or AdamW too, for the layers' matrices, and AdamW for embeddings, norms and an untied head."""
+        decay = self._recipe.weight_decay
         matrices = [weight for weight in self._transformer.layers.parameters() if weight.ndim == 2]
         inside = {id(weight) for weight in matrices}
         others = [weight for weight in self._transformer.parameters() if id(weight) not in inside]
-        return [
-            torch.optim.Muon(
-                matrices, rate * self._recipe.muon_rate, weight_decay=self._recipe.weight_decay, momentum=0.95
-            ),
-            torch.optim.AdamW(others, rate, betas=(0.9, 0.95), weight_decay=0.0),
-        ]
+        groups = [{"params": others, "weight_decay": 0.0}]
+        if not self._recipe.muon_rate:
+            groups.append({"params": matrices, "weight_decay": decay})
+        adam = torch.optim.AdamW(groups, rate, betas=(0.9, 0.95))
+        if not self._recipe.muon_rate:
+            return [adam]
+        kind = ShardedMuon if is_sharded(self._transformer) else torch.optim.Muon
+        return [kind(matrices, rate * self._recipe.muon_rate, weight_decay=decay, momentum=0.95), adam]
 
     def batch(self, number: int) -> Batch:
         """Return the step's documents packed into rows: what `packed` returns, behind each group's number."""
@@ -83,7 +90,8 @@ class LanguageStage:
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
         """Return the weighted cross-entropy of a batch's documents, and its means over codes and over words."""
-        parameters = dict(self._transformer.named_parameters())
+        # a sharded transformer narrows its weights itself
+        parameters = {} if is_sharded(self._transformer) else dict(self._transformer.named_parameters())
         groups = sorted({name.split()[0] for name in batch})
         sums = [self._sums(parameters, *(batch[f"{group} {name}"] for name in _PARTS)) for group in groups]
         loss, total, code_loss, codes, word_loss, words = (torch.stack(part).sum() for part in zip(*sums, strict=True))

@@ -2,7 +2,8 @@
 
 A stage's batch is a function of its number alone, so a checkpoint holds weights, optimizer and step, and nothing else:
 a run that was stopped goes on as if it had not been, and batches can be made ahead by other processes. Under `torchrun`
-each of W processes takes every W-th batch, and gradients are averaged over all of them.
+each of W processes takes every W-th batch, and gradients are averaged over all of them; `sharding` has each hold a
+W-th of the weights.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+
+from cm3leon.train.sharding import gathered, is_sharded, load_module, load_optimizer, norm_of
 
 _CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -108,17 +111,20 @@ def train(
         _set_rates(optimizers, schedule.at(step))
         losses = stage.losses(step, batch)
         accelerator.backward(losses["loss"])
-        _averaged(parameters, accelerator)
-        norm = nn.utils.clip_grad_norm_(parameters, schedule.clip)
+        if not is_sharded(stage.module):
+            _average(parameters, accelerator)
+        norm = norm_of(nn.utils.clip_grad_norm_(parameters, schedule.clip))
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         stage.after(step)
-        telling.add({**losses, "norm": norm})
-        if accelerator.is_main_process and ((step + 1) % pace.log_every == 0 or step + 1 == end):
-            telling.tell(step + 1)
-        if accelerator.is_main_process and ((step + 1) % pace.save_every == 0 or step + 1 == end):
-            _save(stage, optimizers, folder, schedule, step + 1)
+        done = step + 1
+        if accelerator.is_main_process:
+            telling.add({**losses, "norm": norm})
+            if done % pace.log_every == 0 or done == end:
+                telling.tell(done)
+        if done % pace.save_every == 0 or done == end:
+            _save(gathered(_state(stage, optimizers, schedule, done)), folder, accelerator)
     return max(first, end)
 
 
@@ -160,7 +166,7 @@ def _set_rates(optimizers: list[torch.optim.Optimizer], share: float) -> None:
             group["lr"] = group["full_rate"] * share
 
 
-def _averaged(parameters: list[nn.Parameter], accelerator: Accelerator) -> None:
+def _average(parameters: list[nn.Parameter], accelerator: Accelerator) -> None:
     """Replace each gradient by its mean over all processes."""
     if accelerator.num_processes == 1:
         return
@@ -212,22 +218,25 @@ def _state(stage: Stage, optimizers: list[torch.optim.Optimizer], schedule: Sche
     }
 
 
-def _save(stage: Stage, optimizers: list[torch.optim.Optimizer], folder: Path, schedule: Schedule, step: int) -> None:
-    beside = folder / f"{_CHECKPOINT}.{os.getpid()}"
-    torch.save(_state(stage, optimizers, schedule, step), beside)
-    beside.replace(folder / _CHECKPOINT)
+def _save(state: Mapping[str, Any], folder: Path, accelerator: Accelerator) -> None:
+    if accelerator.is_main_process:
+        beside = folder / f"{_CHECKPOINT}.{os.getpid()}"
+        torch.save(state, beside)
+        beside.replace(folder / _CHECKPOINT)
+    accelerator.wait_for_everyone()  # the next stage of any process may start from it
 
 
 def _resumed(stage: Stage, optimizers: list[torch.optim.Optimizer], folder: Path, schedule: Schedule) -> int:
     path = folder / _CHECKPOINT
     if not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    # processes that share the weights share the file's memory too, each reading its part
+    state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_sharded(stage.module))
     if state.get("schedule") != repr(schedule):
         raise ValueError(f"{path} was made by {state.get('schedule')}, not {schedule!r}; train into another folder")
-    stage.module.load_state_dict(state["module"])
+    load_module(stage.module, state["module"])
     for optimizer, held in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(held)
+        load_optimizer(optimizer, held)
     return int(state["step"])
 
 

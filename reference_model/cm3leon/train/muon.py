@@ -1,4 +1,4 @@
-"""Muon for the weights of convolutions, each of which is a matrix from what it reads to what it writes.
+"""Muon for the weights of convolutions, each a matrix from what it reads to what it writes, and for sharded matrices.
 
 Source: Jordan et al. 2024 (torch.optim.Muon, which takes matrices alone).
 """
@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from cm3leon.train.sharding import part_of
 
 
 class ConvolutionMuon(torch.optim.Muon):
@@ -25,10 +28,39 @@ class ConvolutionMuon(torch.optim.Muon):
         """Move the weights by their gradients."""
         for weight, matrix in zip(self._weights, self.param_groups[0]["params"], strict=True):
             matrix.grad = None if weight.grad is None else weight.grad.reshape_as(matrix)
-        return super().step(closure)
+        return super().step(closure)  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the weights' gradients."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
+
+
+class ShardedMuon(torch.optim.Muon):
+    """Trains sharded matrices as Muon trains whole ones, to the bit: each is gathered for its own step, one at a time.
+
+    torch's Muon takes parts as well, but sums them in bfloat16 in another order, which its iteration makes much of.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 (as in torch)
+        """Move the weights by their gradients; all processes must take part."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    self._move(weight, group)
+        return loss
+
+    def _move(self, weight: DTensor, group: dict[str, Any]) -> None:
+        matrix, gradient = nn.Parameter(weight.full_tensor()), weight.grad
+        if not isinstance(gradient, DTensor):
+            raise TypeError(f"a sharded weight has a gradient of type {type(gradient).__name__}, which is not sharded")
+        matrix.grad = gradient.full_tensor()
+        one = torch.optim.Muon([{**group, "params": [matrix]}])
+        if weight in self.state:
+            one.state[matrix]["momentum_buffer"] = self.state[weight]["momentum_buffer"].full_tensor()
+        one.step()  # type: ignore[no-untyped-call]
+        weight.copy_(part_of(matrix.detach(), weight))
+        self.state[weight]["momentum_buffer"] = part_of(one.state[matrix]["momentum_buffer"], weight)

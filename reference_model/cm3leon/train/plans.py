@@ -6,11 +6,18 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from cm3leon.config import BLOCKSWORLD_IMAGE, BLOCKSWORLD_TRANSFORMER, ImageTokenizerConfig, TransformerConfig
+from cm3leon.config import (
+    BLOCKSWORLD_IMAGE,
+    BLOCKSWORLD_TRANSFORMER,
+    CONFIGS,
+    ImageTokenizerConfig,
+    TransformerConfig,
+)
 from cm3leon.train.dual_encoder import DualEncoderRecipe
 from cm3leon.train.language import LanguageRecipe
 from cm3leon.train.loop import Schedule
 from cm3leon.train.tokenizer import TokenizerRecipe
+from cm3leon.transformer import INIT_STD
 
 PRETRAINING: Mapping[str, float] = types.MappingProxyType({"pair": 1.0})
 FINETUNING: Mapping[str, float] = types.MappingProxyType(
@@ -58,6 +65,8 @@ class Plan:
     """Share of pairs and of wishes that retrieved documents stand before."""
     image: ImageTokenizerConfig = BLOCKSWORLD_IMAGE
     transformer: TransformerConfig = BLOCKSWORLD_TRANSFORMER
+    deviation: float = 0.02
+    """Standard deviation of the transformer's first weights."""
 
 
 _GPU = Plan(
@@ -90,4 +99,14 @@ _CPU = replace(
     retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
 )
-PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU})
+_7B = replace(
+    _GPU,
+    pretrain=Schedule(300_000, 1.2e-4, 1_500),
+    finetune=Schedule(15_000, 5e-5, 150),
+    language=LanguageRecipe(documents=24, row=4096, muon_rate=0.0),
+    transformer=CONFIGS["7b"].transformer,
+    deviation=INIT_STD,
+)
+"""The paper's 7B: shape, rates, warm-ups, and steps as tokens over tokens a step; `source` and `image` are to be one's
+own."""
+PLANS: Mapping[str, Plan] = types.MappingProxyType({"gpu": _GPU, "cpu": _CPU, "7b": _7B})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,53 +10,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cm3leon.config import TransformerConfig
-from cm3leon.places import PlaceTable, place_table
+from cm3leon.places import PlaceTable
 from cm3leon.train.language import LanguageRecipe, LanguageStage, packed
 from cm3leon.train.loop import Schedule, train
 from cm3leon.train.mixture import Example, Mixture
-from cm3leon.train.shards import Shards
 from cm3leon.transformer import Places, Transformer
-from cm3leon.vocab import trained_vocabulary
+
+from .tiny_language import tiny_language
 
 
 def losses_of(stage: LanguageStage, step: int) -> Mapping[str, torch.Tensor]:
     return stage.losses(step, stage.batch(step))
 
 
-SHARES = {"text-to-image": 1.0, "captioning": 1.0, "vqa": 1.0, "editing": 1.0}
-
-
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Mixture, PlaceTable, Transformer]:
-    rng = np.random.default_rng(0)
-    np.save(tmp_path / "shard-0000.npy", rng.integers(0, 20, (12, 5, 4)).astype(np.uint16))
-    words = ["star", "ring", "cross", "circle"]
-    lines = [
-        {
-            "captions": [f"A {words[i % 4]}.", f"There is a {words[i % 4]}."],
-            "questions": [["What is it?", words[i % 4]], ["Is it a star?", "yes" if i % 4 == 0 else "no"]],
-            "instruction": "Remove it.",
-            "boxes": [[words[i % 4], [1, 2, 3, 4]]],
-        }
-        for i in range(12)
-    ]
-    (tmp_path / "shard-0000.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    vocabulary = trained_vocabulary([json.dumps(line) for line in lines], 300, codes=20, sentinels=4)
-    shape = TransformerConfig(
-        vocabulary=vocabulary.size,
-        width=32,
-        layers=2,
-        heads=2,
-        hidden=64,
-        context=160,
-        tied=True,
-        segments=6,
-        image_cells=4,
-    )
-    transformer = Transformer(shape)
-    transformer.initialise(torch.Generator().manual_seed(0), 0.02)
-    return Mixture(Shards(tmp_path), vocabulary, SHARES), place_table(vocabulary, 4), transformer
+    return tiny_language(tmp_path)
 
 
 def plain(example: Example, table: PlaceTable) -> tuple[torch.Tensor, Places]:
@@ -134,8 +102,10 @@ def test_a_stage_that_was_stopped_goes_on_bit_for_bit(
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in start)
 
 
-def test_every_weight_has_one_optimizer(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+@pytest.mark.parametrize("muon_rate", [4.0, 0.0])
+def test_every_weight_has_one_optimizer(made: tuple[Mixture, PlaceTable, Transformer], muon_rate: float) -> None:
     mixture, table, transformer = made
-    stage = LanguageStage(transformer, mixture, table, LanguageRecipe())
+    stage = LanguageStage(transformer, mixture, table, LanguageRecipe(muon_rate=muon_rate))
+    assert any(isinstance(optimizer, torch.optim.Muon) for optimizer in stage.optimizers(1e-3)) == bool(muon_rate)
     held = [id(w) for optimizer in stage.optimizers(1e-3) for group in optimizer.param_groups for w in group["params"]]
     assert sorted(held) == sorted(id(weight) for weight in transformer.parameters())

@@ -18,7 +18,7 @@ def test_a_convolution_moves_as_the_matrix_that_it_is() -> None:
         gradient = torch.randn(6, 4, 3, 3, generator=generator)
         weight.grad, matrix.grad = gradient, gradient.reshape(6, 36).clone()
         ours.step()
-        theirs.step()
+        theirs.step()  # type: ignore[no-untyped-call]
     assert torch.equal(weight.reshape(6, 36), matrix)
 
 

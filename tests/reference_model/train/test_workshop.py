@@ -11,6 +11,7 @@ from cm3leon.bundle import SHIPPED, read
 from cm3leon.train.__main__ import Workshop
 from cm3leon.train.loop import Pace
 from cm3leon.train.plans import PLANS
+from cm3leon.transformer import Transformer
 
 
 def test_the_shipped_tokenizer_and_encoder_can_be_taken(tmp_path: Path) -> None:
@@ -31,3 +32,16 @@ def test_a_stage_does_not_go_on_from_weights_that_were_taken(tmp_path: Path) -> 
     workshop.adopt()
     with pytest.raises(ValueError, match="another folder"):
         workshop.encoder()
+
+
+def test_the_plan_of_full_size_is_of_nearly_seven_thousand_million_weights() -> None:
+    with torch.device("meta"):
+        transformer = Transformer(PLANS["7b"].transformer)
+    assert sum(weight.numel() for weight in transformer.parameters()) == pytest.approx(6.7e9, rel=0.02)
+
+
+def test_shared_weights_without_other_processes_are_refused(tmp_path: Path) -> None:
+    workshop = Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu", sharded=True)
+    workshop.adopt()
+    with pytest.raises(ValueError, match="torchrun --nproc-per-node"):
+        workshop.sharded_transformer()
