@@ -152,7 +152,30 @@ _DRAWBENCH = TaskSpec(
     licence="none given: treat as restricted",
 )
 
+_FASTER = "fasterrcnn-resnet50-fpn-v2"
+_OBJECT_TO_IMAGE = TaskSpec(
+    name="object_to_image",
+    version=1,
+    job="object-to-image",
+    summary="pictures from COCO's labelled boxes: AP of a pinned detector on them, beside its AP on the real photos",
+    factory="evalkit_tasks.object_to_image:object_to_image",
+    data=("coco", "blocksworld"),
+    metrics=(f"ap[{_FASTER}]", f"ap50[{_FASTER}]", f"photo_ap[{_FASTER}]", f"photo_ap50[{_FASTER}]"),
+    protocols=("layout-ap",),
+    weights=(_FASTER,),
+    options=(
+        Option("detector", _FASTER, f"{_FASTER}, retinanet-resnet50-fpn-v2 or yolo11n-onnx (AGPL-3.0)"),
+        Option("split", "", "val2017, val2014, ...; the default is the first of these two that is found"),
+        Option("caption", "first", "first: the photo's first caption is said with the boxes; none: it is not"),
+        Option("min_area", "0.02", "objects are asked for whose box is more than this share of the photo"),
+        Option("min_objects", "3", "photos are asked for that have so many such objects or more"),
+        Option("max_objects", "8", "and no more than so many"),
+    ),
+    citation="Lin 2014, arXiv:1405.0312; Johnson 2018, arXiv:1804.01622; Sun 2019, arXiv:1908.07500",
+    licence="annotations CC BY 4.0; photos under their Flickr terms",
+)
+
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _OBJECT_TO_IMAGE),
 )

@@ -19,7 +19,7 @@ class SampleTask:
     """Versioned name."""
     job: Job
     data: DataCard
-    asked: tuple[Sample, ...]
+    asked: Sequence[Sample]
     scoring: tuple[AnyMetric, ...]
     settings: Mapping[str, JsonScalar] = field(default_factory=dict)
 
