@@ -36,6 +36,10 @@ _MASK2FORMER = Weight(
             layout="mask2former-transformers",
             offers="boxes and masks of COCO's 80 categories",
             licence="MIT (facebookresearch/Mask2Former); the hub says other",
+            cached=(
+                "huggingface/hub/models--facebook--mask2former-swin-small-coco-instance/snapshots/"
+                f"{_MASK2FORMER_REVISION}/pytorch_model.bin"
+            ),
             urls=(
                 "https://huggingface.co/facebook/mask2former-swin-small-coco-instance/resolve/"
                 f"{_MASK2FORMER_REVISION}/pytorch_model.bin",

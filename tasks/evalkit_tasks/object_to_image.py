@@ -29,7 +29,7 @@ Protocol `layout-ap`. Choices that move the number:
                     right nor wrong, on answers as on photos. Any other object that is found is wrong
     frame           boxes of an answer are stretched to the photo's size: a model that draws squares is not cropped
 
-The interval is a bootstrap over photos. With the embedded blocksworld a COCO detector is senseless: there the analytic
+The interval is a jackknife over photos. With the embedded blocksworld a COCO detector is senseless: there the analytic
 oracle reads the picture, every block with the score 1, and its name stands in the numbers: `ap[oracle]`.
 
 Published, by other detectors and filters, none comparable: GLIGEN and others report the AP of YOLOv4 ("YOLO score");

@@ -175,7 +175,29 @@ _OBJECT_TO_IMAGE = TaskSpec(
     licence="annotations CC BY 4.0; photos under their Flickr terms",
 )
 
+_M2F = "mask2former-swin-s-hf"
+_GENEVAL = TaskSpec(
+    name="geneval",
+    version=1,
+    job="text-to-image",
+    summary="553 prompts of objects, counts, colours and places, judged by a detector: six task means and their mean",
+    factory="evalkit_tasks.geneval:geneval",
+    data=("geneval", "blocksworld"),
+    metrics=(
+        *(f"geneval[{_M2F}]", f"single_object[{_M2F}]", f"two_object[{_M2F}]", f"counting[{_M2F}]"),
+        *(f"colors[{_M2F}]", f"position[{_M2F}]", f"color_attr[{_M2F}]"),
+    ),
+    protocols=("geneval",),
+    weights=(_M2F, "clip-openai-vit-l14", "clip-merges"),
+    options=(
+        Option("detector", _M2F, f"{_M2F}, or a box detector: {_FASTER}, yolo11n-onnx (AGPL-3.0), ..."),
+        Option("pictures", "4", "pictures that are asked for of each prompt"),
+    ),
+    citation="Ghosh 2023, arXiv:2310.11513; Cheng 2022, arXiv:2112.01527",
+    licence="MIT",
+)
+
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _OBJECT_TO_IMAGE),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _OBJECT_TO_IMAGE, _GENEVAL),
 )
