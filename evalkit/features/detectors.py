@@ -65,8 +65,8 @@ DETECTORS: Mapping[str, DetectorSpec] = MappingProxyType(
                 "retinanet-resnet50-fpn-v2",
                 "torchvision",
                 "retinanet_resnet50_fpn_v2",
-                100,
-                {**_SHORT_SIDE, **_RETINA, "detections_per_img": 100},
+                300,
+                {**_SHORT_SIDE, **_RETINA, "detections_per_img": 300},
             ),
             DetectorSpec(
                 "yolo11n-onnx",
