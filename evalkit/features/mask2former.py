@@ -160,8 +160,8 @@ def instances(classes: Tensor, masks: Tensor) -> Segments:
     pixels = {int(query): inside[int(query)].cpu().numpy() for query in np.unique(kept)}
     boxes = np.array([_box(pixels[int(query)]) for query in kept], np.float32).reshape(-1, 4)
     found = Detections(boxes, total[order].astype(np.float32), ids.astype(np.int64))
-    runs = {query: encoded(one) for query, one in pixels.items()}
-    return Segments(found, masks.shape[1], masks.shape[2], tuple(runs[int(query)] for query in kept))
+    packs = {query: encoded(one) for query, one in pixels.items()}
+    return Segments(found, masks.shape[1], masks.shape[2], tuple(packs[int(query)] for query in kept))
 
 
 def _box(inside: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -37,13 +37,14 @@ def yolo(path: Path, spec: DetectorSpec) -> Callable[[Pixels], Detections]:
         WeightsError: the file is damaged, or no YOLO of that many categories.
     """
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # sums of several threads may come out in another order
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (taken,), (given,) = session.get_inputs(), session.get_outputs()
-    except (RuntimeError, ValueError) as error:  # onnxruntime's own errors are RuntimeErrors
+    except (raised.Fail, raised.InvalidGraph, raised.InvalidProtobuf, raised.NotImplemented, ValueError) as error:
         raise WeightsError(f"{path} cannot be read as ONNX ({error}); delete it and get it again") from error
     if given.shape[1] != 4 + spec.categories:
         raise WeightsError(f"{path} gives {given.shape} numbers, not 4 + {spec.categories} a place; another network")
