@@ -67,6 +67,6 @@ def segments_of(arrays: Arrays) -> Segments:
     whole = np.asarray(packs, np.uint8).tobytes()
     if (int(ends[-1]) if len(ends) else 0) != len(whole):
         raise ValueError("the masks are cut off")
-    starts = np.concatenate([[0], ends[:-1]]).astype(int) if len(ends) else []
-    pieces = tuple(whole[start:end] for start, end in zip(starts, ends, strict=True))
+    stops = [int(end) for end in ends]
+    pieces = tuple(whole[start:end] for start, end in zip([0, *stops[:-1]], stops, strict=False))
     return Segments(found, int(np.asarray(size)[0]), int(np.asarray(size)[1]), pieces)

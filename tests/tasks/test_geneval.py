@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -158,20 +159,21 @@ def test_verdicts_are_those_of_the_rule(line: dict[str, object], scores: list[in
     boxes = np.array([box for _, box, _ in placed], np.float32).reshape(-1, 4)
     categories = np.array([NAMES[name] for name, _, _ in placed], np.int64)
     detections = ordered(boxes, np.array([s for _, _, s in placed], np.float32), categories, 100)
-    clauses = [
-        tuple(Clause(w["class"], w["count"], w.get("color"), w.get("position")) for w in part)
-        for part in (line["include"], line.get("exclude", []))  # type: ignore[attr-defined]
-    ]
+    included, excluded = (_clauses(line.get(part, ())) for part in ("include", "exclude"))
 
     def colour(box: list[float], name: str) -> str:
         return COLOURS[int(box[0]) % 2]
 
     ours = is_right(
-        Item(str(line["tag"]), "", *clauses),
+        Item(str(line["tag"]), "", included, excluded),
         kept(detections, NAMES, str(line["tag"])),
         lambda mine, name: [colour(list(one.box), name) for one in mine],
     )
     assert ours == verdict(line, found, colour)
+
+
+def _clauses(wanted: Any) -> tuple[Clause, ...]:
+    return tuple(Clause(one["class"], one["count"], one.get("color"), one.get("position")) for one in wanted)
 
 
 def test_at_most_sixteen_of_a_class_are_kept_and_only_the_sure() -> None:

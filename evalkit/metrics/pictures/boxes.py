@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -232,6 +232,7 @@ def leave_one_out(ranking: Ranking, groups: Sequence[Sequence[int]], columns: sl
     """
     whole = np.ones(ranking.count)
     base = [ranking.of_category(place, whole, columns) for place in range(len(ranking.categories))]
+    mean = ranking.precision(whole, columns)
     found = np.empty(len(groups))
     for number, group in enumerate(groups):
         weights = whole.copy()
@@ -239,15 +240,20 @@ def leave_one_out(ranking: Ranking, groups: Sequence[Sequence[int]], columns: sl
         values = list(base)
         for place in {place for picture in group for place in ranking.places_of(picture)}:
             values[place] = ranking.of_category(place, weights, columns)
-        found[number] = np.mean([value for value in values if value is not None] or base)
+        held = [value for value in values if value is not None]
+        found[number] = np.mean(held) if held else mean
     return found
 
 
 def _interval(value: float, ranking: Ranking, ordered: Sequence[Ranked], columns: slice) -> Interval | None:
-    """Return the jackknife's interval over clusters, None of one cluster."""
+    """Return the jackknife's interval over clusters, within 0 and 1; None of one cluster, or where none moves AP."""
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(ordered):
         groups.setdefault(one.cluster, []).append(place)
     if len(groups) < 2:
         return None
-    return stats.jackknife_interval(value, leave_one_out(ranking, list(groups.values()), columns))
+    without = leave_one_out(ranking, list(groups.values()), columns)
+    if np.ptp(without) == 0:  # nothing is known of the spread: that is no certainty
+        return None
+    found = stats.jackknife_interval(value, without)
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))

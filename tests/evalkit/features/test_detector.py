@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,8 @@ def network() -> torch.nn.Module:
     )
     with torch.no_grad():
         made.roi_heads.box_predictor.cls_score.weight.mul_(40)
-    return made.eval()
+    network: torch.nn.Module = made.eval()
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_an_unknown_detector_is_offered_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fasterrcnn-resnet50-fpn-v2", "retinanet-resnet50-fpn-v2"])
 def test_the_table_has_torchvision_s_own_file_and_settings(name: str) -> None:
     spec, file = DETECTORS[name], WEIGHTS[name].files[0]
-    weights = get_model_weights(spec.builder).COCO_V1  # type: ignore[attr-defined]
+    weights = get_model_weights(spec.builder).COCO_V1
     assert (weights.url,) == file.urls
     assert weights.meta["_file_size"] == pytest.approx(file.size / 2**20, abs=1e-3)
     assert {i: n for i, n in enumerate(weights.meta["categories"]) if n not in {"N/A", "__background__"}} == dict(
@@ -142,7 +144,7 @@ def test_the_table_has_torchvision_s_own_file_and_settings(name: str) -> None:
     assert stored == pytest.approx(file.size, rel=0.01), "the file holds this network's tensors and little else"
 
 
-def _settings(network: torch.nn.Module) -> list[object]:
+def _settings(network: Any) -> list[object]:
     heads = getattr(network, "roi_heads", network)
     names = ("score_thresh", "nms_thresh", "detections_per_img")
     return [getattr(heads, name) for name in names] + [network.transform.min_size, network.transform.max_size]

@@ -72,7 +72,7 @@ def test_logits_and_boxes_are_those_of_the_library(network: torch.nn.Module, sav
 def test_what_is_fed_is_what_the_library_s_processor_makes(height: int, width: int, sized: tuple[int, int]) -> None:
     """The library stretches a picture to a multiple of 32 where mmdetection pads it: so it is told the size."""
     picture = photo_like(1, height, width)
-    processor = Mask2FormerImageProcessorPil(size={"height": sized[0], "width": sized[1]}, size_divisor=None)
+    processor = Mask2FormerImageProcessorPil(size={"height": sized[0], "width": sized[1]}, size_divisor=0)
     theirs = processor(picture, return_tensors="np")["pixel_values"][0]
     ours, inner = fed(picture)
     assert inner == sized

@@ -95,7 +95,8 @@ Drawn = tuple[list[tuple[float, float, float, float, int, str]], list[tuple[floa
 
 def reference(pictures: Sequence[Drawn]) -> tuple[float, float]:
     """AP and AP50 of pycocotools. Its area range leaves out what is larger than 1e10: that is what is ignored here."""
-    annotations, results = [], []
+    annotations: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     for image, (own, seen) in enumerate(pictures, start=1):
         for x, y, w, h, kind, what in own:
             area = 1e11 if what == "ignored" else w * h
@@ -186,7 +187,8 @@ class Scripted:
 
 
 def _seen(number: int) -> Detections:
-    return found(A, B, C, scores=[0.9, 0.8 if number % 3 else 0.1, 0.05 * number], categories=[1, 2, 1])
+    where = C if number == 5 else A
+    return found(where, B, C, scores=[0.9, 0.8 if number % 3 else 0.1, 0.05 * number], categories=[1, 2, 1])
 
 
 @pytest.fixture
@@ -219,6 +221,15 @@ def test_order_and_shards_change_nothing(metric: BoxMetric) -> None:
         assert one.n == len(SCORED)
         assert sum(whole.per_sample[f"{name}_influence"].values()) == pytest.approx(0, abs=1e-12)
     assert whole.estimates["ap[scripted]"] != whole.estimates["photo_ap[scripted]"], "their protocols differ"
+
+
+def test_where_no_photo_moves_ap_nothing_is_known_of_its_spread(tmp_path: Path) -> None:
+    all_right = found(A, B, scores=[0.9, 0.8], categories=[1, 2])
+    script = Scripted({picture.digest: all_right for picture in PICTURES})
+    made = _metric(script, lambda _: ASKED, Workspace(cache=tmp_path))
+    one = made.finish(made.update(made.start(), SCORED)).estimates["ap[scripted]"]
+    assert isinstance(one, Estimate)
+    assert (one.value, one.interval) == (pytest.approx(1.0), None)
 
 
 def test_only_the_chosen_numbers_are_made(metric: BoxMetric) -> None:
