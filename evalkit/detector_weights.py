@@ -27,7 +27,7 @@ def _torchvision(name: str, summary: str, file: str, sha256: str, size: int) -> 
 _MASK2FORMER_REVISION = "f77f179fc62b98f6734481ebbef5bceeb1e7f10b"
 _MASK2FORMER = Weight(
     "mask2former-swin-s-hf",
-    "Mask2Former Swin-S for instances, which GenEval's detector is the mmdet training of",
+    "Mask2Former Swin-S for instances by its authors; stands in for GenEval's file of mmdetection",
     (
         WeightFile(
             file="mask2former-swin-small-coco.bin",
