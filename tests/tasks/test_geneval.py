@@ -86,6 +86,13 @@ def test_a_place_is_beside_the_surest_of_the_other_class() -> None:
     assert not is_right(beside, {"dog": seen(RIGHT)}, no_colour)
 
 
+def test_all_of_several_objects_must_be_in_the_place() -> None:
+    two = Item("position", "two dogs right of a cup", (Clause("cup", 1), Clause("dog", 2, position=("right of", 0))))
+    further = (80.0, 5.0, 90.0, 15.0)
+    assert is_right(two, {"cup": seen(LEFT), "dog": seen(RIGHT, further)}, no_colour)
+    assert not is_right(two, {"cup": seen(LEFT), "dog": seen(RIGHT, LOW)}, no_colour)
+
+
 def test_a_colour_is_that_of_the_surest_object() -> None:
     asked: list[tuple[list[int], str]] = []
 
