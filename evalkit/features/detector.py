@@ -94,16 +94,6 @@ class Detector:
         }
         return digest(document)
 
-    def missing(self, pictures: Sequence[Picture], cache: FeatureCache) -> int:
-        """Return how many distinct pictures are not in the cache yet.
-
-        Raises:
-            WeightsError: see `prepare`.
-            DataError: a picture cannot be read.
-            CacheError: the cache is damaged or cannot be written.
-        """
-        return cache.missing(identities(pictures, cache), self.fingerprint)
-
     def pictures(self, pictures: Sequence[Picture], cache: FeatureCache | None = None) -> list[Detections]:
         """Return what is in each of `pictures`.
 

@@ -147,7 +147,7 @@ class Mask2Former:
         return mask2former(self._found, self._workspace.device)
 
 
-class Boxes:
+class BoxSegmenter:
     """A box detector in the place of a segmenter."""
 
     def __init__(self, detector: Detector) -> None:

@@ -47,7 +47,7 @@ from evalkit.features.detections import COCO_CATEGORIES
 from evalkit.features.detector import detector
 from evalkit.features.detectors import DETECTORS
 from evalkit.features.encoder import encoder
-from evalkit.features.segmenter import MASK2FORMER, Boxes, Mask2Former, Segmenter
+from evalkit.features.segmenter import MASK2FORMER, BoxSegmenter, Mask2Former, Segmenter
 from evalkit.interfaces import DataCard, Scored
 from evalkit.keys import digest
 from evalkit.metrics.means import MeanMetric, Tally
@@ -121,7 +121,7 @@ def _fields(data: str, data_digest: str, pictures: int) -> dict[str, JsonScalar]
 
 def _segmenter(workspace: Workspace, options: Mapping[str, str]) -> Segmenter:
     chosen = one_of(options, "detector", (MASK2FORMER, *DETECTORS))
-    return Mask2Former(workspace) if chosen == MASK2FORMER else Boxes(detector(workspace, chosen))
+    return Mask2Former(workspace) if chosen == MASK2FORMER else BoxSegmenter(detector(workspace, chosen))
 
 
 def _drawn(workspace: Workspace, pictures: int) -> SampleTask:

@@ -340,6 +340,8 @@ ITEMS = {
     "3-1": Item("position", "a dog right of a cup", (Clause("cup", 1), Clause("dog", 1, None, ("right of", 0)))),
     "4-0": Item("colors", "a red cup", (Clause("cup", 1, "red"),)),
     "5-0": Item("colors", "any cup", (Clause("cup", 1, "green"),)),
+    "6-0": Item("color_attr", "a red cup and a cat", (Clause("cup", 1, "red"), Clause("cat", 1, "red"))),
+    "6-1": Item("color_attr", "a red cup", (Clause("cup", 1, "red"),)),
 }
 PICTURE = image_of(photo_like(9, 80, 80))
 SCORED = [Scored(Sample(name, (), (), (), name[0]), Generation((PICTURE,))) for name in ITEMS]
@@ -360,8 +362,12 @@ def test_the_overall_number_is_the_mean_of_the_task_means(
     assert values["counting[painter]"] == 0, "the dog is not sure enough to be counted"
     assert values["position[painter]"] == 0.5
     assert values["colors[painter]"] == colour
-    assert values["geneval[painter]"] == pytest.approx((1 + 1 + 0 + 0.5 + colour) / 5), "no color_attr was asked"
-    assert set(whole.estimates) - set(values) == {"color_attr[painter]"}
+    both = (told == "red") / 2
+    assert values["color_attr[painter]"] == both, "there is no cat"
+    assert values["geneval[painter]"] == pytest.approx((1 + 1 + 0 + 0.5 + colour + both) / 6)
+    some = metric.finish(metric.update(metric.start(), SCORED[:3]))
+    assert isinstance(three := some.estimates["geneval[painter]"], Estimate)
+    assert three.value == pytest.approx(2 / 3), "of the tasks that were asked"
 
 
 def test_without_clip_the_other_tasks_are_still_made(tmp_path: Path) -> None:
