@@ -38,8 +38,8 @@ SHORT_SIDE, LONG_SIDE, MULTIPLE = 800, 1333, 32
 LIMIT = 100
 LEAST_SCORE = 0.05
 """Detections that are less sure are not kept."""
-_SPARE = ("relative_position_index", "criterion.empty_weight")
-"""Tensors that a checkpoint may hold and that the network makes by itself."""
+_MADE = ("relative_position_index", "criterion.empty_weight")
+"""Tensors that the network makes by itself. What a file holds beyond what the network needs is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,8 @@ def _network(found: Found, shape: Shape) -> torch.nn.Module:
         )
     except (RuntimeError, ValueError, KeyError) as error:
         raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S ({error}); another architecture") from error
-    spare = [name for name in told["unexpected_keys"] if not name.endswith(_SPARE)]
-    lacking = [name for name in told["missing_keys"] if not name.endswith(_SPARE)]
-    odd = sorted([*lacking, *spare, *(str(one) for one in told["mismatched_keys"])])
+    lacking = [name for name in told["missing_keys"] if not name.endswith(_MADE)]
+    odd = sorted([*lacking, *(str(one) for one in told["mismatched_keys"])])
     if odd:
         raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S: {odd[0]}; it is of another architecture")
     module: torch.nn.Module = network.eval().float()
