@@ -141,6 +141,33 @@ def test_ap_is_that_of_pycocotools(drawn: list[Drawn]) -> None:
     assert [-1.0 if value is None else value for value in ours] == pytest.approx(list(theirs), abs=1e-12)
 
 
+CROWD: Drawn = (
+    [(0, 0, 4, 4, 1, "plain"), (6, 0, 12, 12, 1, "crowd")],
+    [(6, 0, 3, 3, 1, 0.9), (9, 3, 3, 3, 1, 0.8), (0, 0, 4, 4, 1, 0.7)],
+)
+"""Two detections in one crowd, both surer than the one that is right."""
+TIE: Drawn = (
+    [(0, 0, 10, 10, 1, "plain"), (2, 0, 10, 10, 1, "plain")],
+    [(1, 0, 10, 10, 1, 0.9), (0, 0, 10, 10, 1, 0.8)],
+)
+"""A detection between two objects, and one that is on the first of them."""
+COVERED: Drawn = (
+    [(0, 0, 10, 10, 1, "ignored"), (2, 0, 10, 10, 1, "plain")],
+    [(0, 0, 10, 10, 1, 0.9)],
+)
+"""A detection just on something ignored, and rather on an object that counts."""
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [(CROWD, 1.0), (TIE, 0.7 + 0.3 * 0.5 * 51 / 101), (COVERED, 0.4)],
+    ids=["crowd", "tie", "covered"],
+)
+def test_who_takes_an_object_is_as_pycocotools_has_it(drawn: Drawn, expected: float) -> None:
+    assert reference([drawn])[0] == pytest.approx(expected, abs=1e-12)
+    assert matched([drawn]).precision(np.ones(1)) == pytest.approx(expected, abs=1e-12)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(PICTURE, st.integers(0, 3)), min_size=1, max_size=5))
 def test_a_weight_is_a_repetition(drawn: list[tuple[Drawn, int]]) -> None:
