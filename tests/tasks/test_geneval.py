@@ -39,7 +39,7 @@ from evalkit.weight_files import Weight, WeightFile
 from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from evalkit_tasks.blocksworld.model import oracle_model
-from evalkit_tasks.geneval_colours import colours, crop
+from evalkit_tasks.geneval_colours import classifier, colours, crop
 from evalkit_tasks.geneval_judging import COLOURS, TAGS, Clause, Item, Seen, class_names, is_right, kept, relations
 from evalkit_tasks.geneval_metric import GenEvalMetric
 from evalkit_tasks.geneval_prompts import COUNTS, FILE, read_items
@@ -242,6 +242,7 @@ def test_colours_are_those_of_the_published_classifier(
     theirs = [COLOURS[int(place)] for place in logits.argmax(dim=1)]
     with FeatureCache(tmp_path / "features") as cache:
         assert colours(ours, "cup", pictures, cache) == theirs
+        np.testing.assert_allclose(classifier(ours, "cup", cache), torch.stack(weights).numpy(), atol=2e-6)
     assert len(set(theirs)) > 1, "one colour for all tests nothing"
     assert colours(ours, "cup", [], None) == []
 
