@@ -199,6 +199,18 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """A program or an optional package that some metrics of a task need, and how to get it."""
+
+    name: str
+    """What it is looked for as: a program on the path, or a package as Python imports it."""
+    kind: Literal["program", "package"]
+    get: str
+    metrics: str
+    """The metrics that need it, for people."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """How a task announces itself. `factory(workspace, protocol, options)` builds it: see `TaskFactory`."""
 
@@ -214,6 +226,7 @@ class TaskSpec:
     """Names that `--protocol` understands, the first being the default."""
     weights: tuple[str, ...] = ()
     """Names in the weights table that its metrics read."""
+    needs: tuple[Need, ...] = ()
     options: tuple[Option, ...] = ()
     citation: str = ""
     licence: str = ""
@@ -264,6 +277,8 @@ class DataSpec:
     size: str
     """What fetching it takes, for people: `6.9 GB`."""
     options: tuple[Option, ...] = ()
+    embedded: bool = False
+    """Whether it is part of its package, and so always here."""
 
 
 class TaskFactory(Protocol):
@@ -299,7 +314,7 @@ class DataFetcher(Protocol):
 
 
 class DataLocator(Protocol):
-    """Finds a dataset without the network."""
+    """Finds a dataset without the network; it is asked by listings, so that its module imports nothing heavy."""
 
     def __call__(self, workspace: Workspace) -> list[tuple[str, Path | None]]:
         """Return what the dataset consists of, each with the place where it was found, None where it was not."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from evalkit.cli.words import size
 from evalkit.errors import EvalkitError, WeightsError
-from evalkit.interfaces import DataLocator, DataSpec
-from evalkit.registry import data_specs, load_factory
+from evalkit.interfaces import DataLocator, DataSpec, TaskSpec
+from evalkit.registry import data_specs, load_factory, task_specs
 from evalkit.types import Json
 from evalkit.workspace import Workspace
 
@@ -78,6 +80,48 @@ def _weight_entry(name: str, weight: Weight, workspace: Workspace) -> Entry:
         "problem": problem,
         "get": "" if found or problem else f"evalkit fetch {name}",
     }
+
+
+def located_tasks(workspace: Workspace) -> dict[str, Entry]:
+    """Return every task by name, with what of its data, weights, programs and packages is not on this machine."""
+    weights = {name: bool(entry["found"]) for name, entry in located_weights(workspace).items()}
+    data = {name: bool(entry["path"]) for name, entry in located_data(workspace).items()}
+    return {
+        name: {
+            **asdict(spec),
+            "missing": [*_missing_data(spec, data, workspace), *_missing_weights(spec, weights), *_missing_needs(spec)],
+        }
+        for name, spec in sorted(task_specs().items())
+    }
+
+
+def _missing_data(spec: TaskSpec, data: Mapping[str, bool], workspace: Workspace) -> Iterator[Json]:
+    """Yield the task's own data, where none of them is here, and what stands in for them."""
+    embedded = [name for name in spec.data if name in data and data_specs()[name].embedded]
+    own = [name for name in spec.data if name not in embedded and not name.startswith("hf:")]
+    if not own or any(data[name] if name in data else _folder(name, workspace).is_dir() for name in own):
+        return
+    known = [name for name in own if name in data]
+    get = f"evalkit fetch {known[0]}" if known else f"put its files into {_folder(own[0], workspace)}, or --data-dir"
+    instead = f"; {embedded[0]}, which is embedded, is taken until then, and stamped" if embedded else ""
+    yield {"kind": "data", "name": " or ".join(own), "get": get + instead}
+
+
+def _missing_weights(spec: TaskSpec, here: Mapping[str, bool]) -> Iterator[Json]:
+    for name in spec.weights:
+        if not here.get(name, True):
+            yield {"kind": "weights", "name": name, "get": f"evalkit fetch {name}"}
+
+
+def _missing_needs(spec: TaskSpec) -> Iterator[Json]:
+    for need in spec.needs:
+        here = shutil.which(need.name) if need.kind == "program" else find_spec(need.name)
+        if here is None:
+            yield {"kind": need.kind, "name": f"{need.name} (for {need.metrics})", "get": need.get}
+
+
+def _folder(name: str, workspace: Workspace) -> Path:
+    return workspace.data_dir or workspace.datasets / name
 
 
 def described(factory: str) -> str:

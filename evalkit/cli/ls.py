@@ -10,11 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from evalkit.cli.inventory import Entry, described, located_data, located_weights
+from evalkit.cli.inventory import Entry, described, located_data, located_tasks, located_weights
 from evalkit.cli.run_flags import RUNS
 from evalkit.cli.words import columns, number, page_width, print_json
 from evalkit.errors import DataError, UsageError, nearest
-from evalkit.registry import default_model, model_specs, task_specs
+from evalkit.registry import default_model, model_specs
 from evalkit.results import Run, read_run, read_samples, run_json
 from evalkit.types import Estimate, Json
 from evalkit.workspace import Workspace, default_cache_dir
@@ -64,7 +64,7 @@ def _kinds(kind: Kind | None) -> tuple[Kind, ...]:
 
 def _table(kind: Kind, workspace: Workspace) -> Mapping[str, Entry]:
     if kind == "tasks":
-        return {name: asdict(spec) for name, spec in sorted(task_specs().items())}
+        return located_tasks(workspace)
     if kind == "models":
         default = default_model()
         return {name: {**asdict(spec), "default": name == default} for name, spec in sorted(model_specs().items())}
@@ -90,12 +90,24 @@ def _row(entry: Entry) -> tuple[str, ...]:
     if "found" in entry:
         state = "here" if entry["found"] else "partly" if entry.get("partly") else "not here"
         return str(entry["name"]), state, f"{summary} ({entry['size']})"
+    if "missing" in entry:
+        return str(entry["name"]), _lacking(entry["missing"]), summary
     argument = f":{entry['argument']}" if entry.get("argument") else ""
     return f"{entry['name']}{argument}", summary + (" (the default)" if entry.get("default") else "")
 
 
+def _lacking(missing: Json) -> str:
+    """Return `ready`, or the kinds of what a task lacks."""
+    kinds = (
+        dict.fromkeys(str(one["kind"]) for one in missing if isinstance(one, dict)) if isinstance(missing, list) else {}
+    )
+    return f"lacks {', '.join(kinds)}" if kinds else "ready"
+
+
 def _details(entry: Entry) -> str:
     shown = {key: value for key, value in entry.items() if key != "about" and value not in ("", None, [], ())}
+    if entry.get("missing") == []:
+        shown["missing"] = "nothing"
     rows = [(key, line) for key, value in shown.items() for line in _lines(value)]
     first = [row if i == 0 or rows[i - 1][0] != row[0] else ("", row[1]) for i, row in enumerate(rows)]
     about = f"\n\n{entry['about']}" if entry.get("about") else ""
@@ -116,6 +128,10 @@ def _lines(value: Json | tuple[Json, ...]) -> list[str]:
 def _thing(parts: Mapping[str, Json]) -> str:
     if "default" in parts:
         return f"{parts['name']}={parts['default']}  {parts['summary']}"
+    if "tolerance" in parts:
+        by = f" by -m {parts['model']}" if parts["model"] else ""
+        width = f" ± {parts['tolerance']:g}" if parts["tolerance"] else ""
+        return f"{parts['metric']} {parts['value']:g}{width}{by}  {parts['source']}"
     return "  ".join(str(value) for value in parts.values())
 
 

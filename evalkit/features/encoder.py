@@ -24,7 +24,7 @@ from evalkit.keys import digest
 from evalkit.types import Json, JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
-from evalkit.weights import Found, require
+from evalkit.weights import Found, find, require
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,6 +67,19 @@ class Encoder:
         _ = self._found
         if texts:
             _ = self._tokens_found
+
+    def missing(self, *, texts: bool = False) -> str:
+        """Return which weights are not on this machine and how to get them, empty where all are; nothing is fetched.
+
+        Raises:
+            WeightsError: what is here is damaged.
+        """
+        needed = (self._backbone.weight, *((TOKENS,) if texts else ()))
+        absent = [name for name in needed if find(name, self._workspace, self._table) is None]
+        if not absent:
+            return ""
+        commands = " and ".join(f"`evalkit fetch {name}`" for name in absent)
+        return f"not on this machine: the weights {' and '.join(absent)}; get them with {commands}"
 
     @property
     def protocol_fields(self) -> Mapping[str, JsonScalar]:

@@ -47,6 +47,11 @@ Judge: TypeAlias = Callable[[Scored], Mapping[str, Tally]]
 """What gives one answered sample its tallies; a name that is left out was not asked of it."""
 
 
+def judged_elsewhere(_scored: Scored) -> Mapping[str, Tally]:
+    """Refuse to judge: the judge of a `MeanMetric` that is only given samples which are judged already."""
+    raise RuntimeError("these samples are judged by the metric that this one puts together")
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """A number to be made of the tallies of its `parts` (None: the one of its own name).
@@ -133,6 +138,10 @@ class MeanMetric:
             UsageError: `names` holds an unknown name.
         """
         return MeanMetric(self._protocol_name, self._fields, self._measures, self._judge, names)
+
+    def with_fields(self, fields: Fields) -> MeanMetric:
+        """Return this metric with further fields in every protocol."""
+        return MeanMetric(self._protocol_name, {**self._fields, **fields}, self._measures, self._judge, self._names)
 
     def prepare(self) -> None:
         """Do nothing: all that scoring needs comes with the samples."""

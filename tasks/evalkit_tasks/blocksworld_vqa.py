@@ -4,10 +4,11 @@ One item: question 1002 about picture 1, in VQAv2's own format,
 
     What shape is at the top left?        ring, ring, ring, ring, ring, ring, ring, circle, ring, ring
 
-The model is shown the picture and asked the question as it stands; a prompt around it is the adapter's own. Its answer
-is compared with ten annotators' answers as the VQA evaluation does (`--protocol vqa-official`, `evalai` or `lmms`: see
-`evalkit.metrics.vqa`). Six annotators or more say the truth, the others a synonym or a mistake, so the truth is always
-worth 100.
+The model is shown the picture and asked the question as it stands; a prompt around it is the adapter's own.
+
+Protocol. Its answer is compared with ten annotators' answers as the VQA evaluation does (`--protocol vqa-official`,
+`evalai` or `lmms`: see `evalkit.metrics.vqa`). Six annotators or more say the truth, the others a synonym or a mistake,
+so the truth is always worth 100.
 
 There are 2,000 questions, four a picture: yes/no, number and other, of eleven question types. Numbers are broken down
 by answer type and question type, and the errors are clustered by picture.

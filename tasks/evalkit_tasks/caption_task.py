@@ -1,6 +1,6 @@
 """What the captioning benchmarks share: a captioned set, a prompt, and the scores of captions.
 
-Metrics that look at pictures (CLIPScore, RefCLIPScore) join in `caption_metrics`: a `Scored` holds the picture as the
+A metric that every captioning benchmark shall have joins in `caption_metrics`: a `Scored` holds the picture as the
 first of the sample's parts, the people's captions as its references, and the model's caption as the answer.
 """
 
@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError, nearest
+from evalkit.features.encoder import encoder
 from evalkit.interfaces import AnyMetric, DataCard
 from evalkit.metrics.captions.coco_caption import CaptionMetric
-from evalkit.metrics.captions.jars import JarMetric, Meteor, Spice
+from evalkit.metrics.captions.jars import JarMetric, Meteor
+from evalkit.metrics.captions.spice import Spice
+from evalkit.metrics.optional import OptionalMetric
+from evalkit.metrics.pictures.clipscore import clipscore_metrics
 from evalkit.types import Job, JsonScalar, Request, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.coco import CaptionSet, Photo
 from evalkit_tasks.prompts import Prompt
 from evalkit_tasks.shown import ShownSamples, named_picture
+
+BACKBONE = "openai-vit-b32"
+"""The CLIP of CLIPScore and RefCLIPScore, as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class CaptionTask:
     def metrics(self) -> Sequence[AnyMetric]:
         """Return the scores of captions."""
         fields = {"data": self.captions.name, "prompt": self.prompt.field}
-        return caption_metrics(fields, self.by)
+        return caption_metrics(self.workspace, fields, self.by)
 
 
 def captioned(
@@ -87,9 +95,24 @@ def captioned(
     return replace(workspace, data=name, data_dir=directory), found
 
 
-def caption_metrics(fields: Mapping[str, JsonScalar], by: Sequence[str] = ()) -> tuple[AnyMetric, ...]:
-    """Return the metrics of every captioning benchmark; `fields` go into their protocols."""
-    return (CaptionMetric(fields, by=by), JarMetric(Meteor(), fields), JarMetric(Spice(), fields))
+def caption_metrics(
+    workspace: Workspace, fields: Mapping[str, JsonScalar], by: Sequence[str] = ()
+) -> tuple[AnyMetric, ...]:
+    """Return the metrics of every captioning benchmark; `fields` go into their protocols.
+
+    METEOR and SPICE, which need Java, and CLIPScore and RefCLIPScore, which need weights, are left out where those are
+    not on this machine, unless they are asked for by name.
+    """
+    jars = [JarMetric(scorer, fields) for scorer in (Meteor(), Spice())]
+    clip = encoder(workspace, BACKBONE)
+    return (
+        CaptionMetric(fields, by=by),
+        *(OptionalMetric(jar, jar.scorer.missing) for jar in jars),
+        *(
+            OptionalMetric(metric, partial(clip.missing, texts=True))
+            for metric in clipscore_metrics(workspace, clip, "clipscore", fields)
+        ),
+    )
 
 
 def _sample(photo: Photo) -> Sample:

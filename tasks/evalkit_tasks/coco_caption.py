@@ -28,18 +28,23 @@ Protocol `coco-caption`: what pycocoevalcap 1.2 (tylin/coco-caption) computes. C
     n_images                    how many photos were scored
 
 METEOR is the last line of its jar: the corpus score of pooled statistics, not a mean. METEOR and SPICE need Java, and
-SPICE 384.5 MB of models: where they are missing the other scores are made, unless `--metrics` asks for them.
+SPICE 384.5 MB of models. `clipscore[openai-vit-b32]` and `refclipscore[openai-vit-b32]` (protocol `clipscore`) compare
+the caption with the photo, the second with the references too, by CLIP, whose weights are 354 MB. Where any of this is
+missing the other scores are made and the report says what is missing; `--metrics` that names a score makes it an error
+before anything is generated, after trying to fetch the weights.
 
 Anchors, fine-tuned on COCO, Karpathy test: Oscar-base BLEU-4 40.5, CIDEr 137.6, Oscar-large 41.7 and 140.0
 (arXiv:2004.06165). Zero-shot CIDEr: Flamingo-9B 79.4, CM3Leon-7B 61.6 (arXiv:2309.02591). Published tables show these
 values times 100. The evaluation's own example (1,000 photos of val2014): BLEU .579 .404 .279 .191, METEOR .195, ROUGE-L
-.396, CIDEr .600, SPICE .133.
+.396, CIDEr .600, SPICE .133, CLIPScore .528, RefCLIPScore .605.
 
 Pitfalls. A caption of several sentences loses BLEU and CIDEr-D to length. val2017 and Karpathy's test split do not
-compare. With `--limit` CIDEr-D is another number, as its protocol says.
+compare. With `--limit` CIDEr-D is another number, as its protocol says. CLIPScore is published from 16 bits on a GPU;
+here it is of 32, and differs in the fourth digit.
 
 Source: Chen et al. 2015, arXiv:1504.00325; Vedantam et al. 2015, arXiv:1411.5726; Karpathy and Fei-Fei 2015,
-arXiv:1412.2306; pycocoevalcap 1.2 (salaniz/pycocoevalcap).
+arXiv:1412.2306; Hessel et al. 2021, arXiv:2104.08718. Official scorers: tylin/coco-caption at 3a9afb2, in Python 3
+salaniz/pycocoevalcap at ad63453 (v1.2); `clipscore.py` of jmhessel/clipscore at 1036465.
 """
 
 from __future__ import annotations

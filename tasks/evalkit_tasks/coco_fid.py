@@ -25,11 +25,16 @@ and those of the extractor: resize, crop, antialias, quantisation, weights, and 
 (CompVis/latent-diffusion issue 88: 12.79 against the training set is 19.11 against val), crop and resize (GigaGAN crops
 and resizes to 256 by Lanczos: protocol `coco-256`), best-of-n (CM3Leon re-ranks 8, Parti 16: `--gen best_of=8`).
 
-FID is biased in n, by an amount that depends on the model (arXiv:1911.07023): those of different n do not compare.
+Pitfalls. FID is biased in n, by an amount that depends on the model (arXiv:1911.07023): those of different n do not
+compare.
 
 Anchors, zero-shot FID-30K on val2014 as published; each under its own protocol: Stable Diffusion 12.60 (as CM3Leon's
 table has it; 8.59 and 9.62 elsewhere), GigaGAN 9.09 (reproduced at 9.06), Imagen 7.27, Parti-20B 7.23, CM3Leon-7B 10.82
 without retrieval, 5.78 with one document and 4.88 with two, CM3Leon-760M 6.61, CM3Leon-350M 14.20 (arXiv:2309.02591).
+
+There is no official scorer. The protocols are those of toshas/torch-fidelity 0.4.0, mseitzer/pytorch-fid 0.3.0,
+GaParmar/clean-fid 0.1.35 and Lightning-AI/torchmetrics 1.9, each held to its tool by a test. Data: annotations CC BY
+4.0; the photos under their Flickr terms.
 """
 
 from __future__ import annotations

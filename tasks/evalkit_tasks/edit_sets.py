@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,6 +141,8 @@ def _embedded(row: Json, archive: Path) -> EditTurn:
 def checked_turns(turns: Sequence[EditTurn], where: str) -> tuple[EditTurn, ...]:
     """Return `turns` if each can be right.
 
+    Captions may be empty, as some sets have none.
+
     Raises:
         DataError: there is none, an id stands twice, or a text is empty, too long or holds a NUL; the message names it.
     """
@@ -151,6 +154,9 @@ def checked_turns(turns: Sequence[EditTurn], where: str) -> tuple[EditTurn, ...]
             raise DataError(f"{where}: edit {turn.id} stands twice; remove one of the two or fetch the files again")
         seen.add(turn.id)
         require_text(turn.instruction, f"{where}: the instruction of edit {turn.id}")
+        for caption in (turn.source_caption, turn.target_caption):
+            if caption.strip():
+                require_text(caption, f"{where}: a caption of edit {turn.id}")
     return tuple(turns)
 
 
@@ -182,18 +188,18 @@ def _picture_name(picture: Picture | None, directory: Path) -> str:
     return "" if picture is None else picture.digest
 
 
-def read_picture(picture: Picture, role: ImageRole = "source") -> Image:
-    """Return a file or member as an image whose content stays where it is.
+def read_picture(picture: Picture, what: str, role: ImageRole = "source") -> Image:
+    """Return a file or member as an image whose content stays where it is; `what` names its item in errors.
 
     Raises:
         DataError: it is missing or cannot be decoded.
     """
     if isinstance(picture, FilePicture):
         if not picture.path.is_file():
-            raise DataError(f"{picture.path} is missing; complete the folder or fetch the set again")
-        return read_image(picture.path, str(picture.path), role)
+            raise DataError(f"{what}: {picture.path} is missing; complete the folder or fetch the set again")
+        return read_image(picture.path, f"{what} ({picture.path})", role)
     if isinstance(picture, ZipPicture):
-        return read_image(member_bytes(picture), f"{picture.archive}:{picture.member}", role)
+        return read_image(member_bytes(picture), f"{what} ({picture.archive}:{picture.member})", role)
     return replace(picture, role=role)
 
 
@@ -202,10 +208,12 @@ def edit_sample(turn: EditTurn, *, source: Image | None = None) -> Sample:
 
     `source` stands in for the picture as the file has it.
     """
-    references: list[Image | Text] = [] if turn.target is None else [read_picture(turn.target)]
+    references: list[Image | Text] = (
+        [] if turn.target is None else [read_picture(turn.target, f"the target of edit {turn.id}")]
+    )
     references += [Text(turn.target_caption), Text(turn.source_caption)]
     strata = (("edit_type", turn.kind), ("turn", str(turn.turn))) if turn.kind else (("turn", str(turn.turn)),)
-    shown = source or read_picture(turn.source)
+    shown = source or read_picture(turn.source, f"the source of edit {turn.id}")
     return Sample(turn.id, (shown, Text(turn.instruction)), tuple(references), strata, turn.session)
 
 
@@ -233,14 +241,23 @@ def read_json(path: Path, archive: Path | None = None) -> Json:
     """Return a JSON file, or the member of that path in `archive`.
 
     Raises:
-        DataError: it is missing or no JSON.
+        DataError: it is missing or no JSON, or an object of it has a key twice.
     """
     where = str(path) if archive is None else f"{archive}:{path}"
     try:
         content = path.read_bytes() if archive is None else member_bytes(ZipPicture(archive, str(path)))
-        found: Json = json.loads(content)
+        found: Json = json.loads(content, object_pairs_hook=_unique_keys)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{where} cannot be read ({error}); fetch it again") from error
+    return found
+
+
+def _unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return the pairs as an object; a reader that takes the last of two equal keys would drop an item in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice!r} stands twice")
     return found
 
 

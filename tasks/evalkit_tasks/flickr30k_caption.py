@@ -11,15 +11,17 @@ Data in one folder (`--data-dir`): dataset_flickr30k.json, or Karpathy's caption
 photos, five captions each; val: 1,014), and the photos as flickr30k-images or flickr30k-images.zip; or a hub dataset
 (`--data hf:REPO@REVISION`). The photos are for research and education only, under Flickr's terms.
 
-Protocol `coco-caption`: see `coco_caption`. Choices that move the number: the split, the prompt, the document
-frequencies of the photos that are scored.
+Protocol `coco-caption`, and `clipscore` of CLIPScore and RefCLIPScore: see `coco_caption`, also for what is left out
+where Java or weights are missing. Choices that move the number: the split, the prompt, the document frequencies of the
+photos that are scored.
 
-Anchors. Zero-shot numbers of the field are on this split; those of the whole 31,783 photos, which some tools take, do
-not compare. Published values are 100 times those here.
+Anchors: none that was checked against its source. The field's zero-shot numbers are on this split; those of the whole
+31,783 photos, which some tools take, do not compare. Published values are 100 times those here.
 
 Pitfalls. CIDEr-D of 1,000 photos has fewer document frequencies than that of COCO's 5,000: the two do not compare.
 
-Source: Young et al. 2014, TACL 2; Karpathy and Fei-Fei 2015, arXiv:1412.2306; pycocoevalcap 1.2.
+Source: Young et al. 2014, TACL 2; Karpathy and Fei-Fei 2015, arXiv:1412.2306. Official
+scorers: salaniz/pycocoevalcap at ad63453 (v1.2); `clipscore.py` of jmhessel/clipscore at 1036465.
 """
 
 from __future__ import annotations

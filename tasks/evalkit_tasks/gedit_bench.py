@@ -12,10 +12,10 @@ the lower counts.
     g_sc, g_pq   the two scores
     g_o          the root of their product, an item at a time
 
-Each is the mean over the groups (`task_type`) of the group's mean, and given by group. The judge is pinned:
-`-t judge=MODEL -t judge_url=http://HOST/v1`; its id, the days it was asked on and the digest of its prompts are fields
-of the protocol, and what it said is kept raw in the cache. A judgement that fails or cannot be read is a failure:
-counted, warned of and stamped, never a 0. Official scorer: stepfun-ai/Step1X-Edit, `GEdit-Bench/` (Apache-2.0), after
+Each is the mean over the groups (`task_type`) of the group's mean, and given by group. The judge is pinned: `-t
+judge=MODEL -t judge_url=http://HOST/v1`; its id, the days it was asked on and the digest of its prompts are fields of
+the protocol, and what it said is kept raw in the cache. A judgement that fails or cannot be read is a failure: counted,
+warned of and stamped, never a 0. Official scorer: stepfun-ai/Step1X-Edit at e78b811, `GEdit-Bench/` (Apache-2.0), after
 VIEScore, arXiv:2312.14867; it skips failures, and lmms-eval scores them 0.
 
 Choices that move the number. The judge: GPT-4.1 and Qwen2.5-VL-72B-AWQ are not interchangeable. The wording: evalkit's
@@ -46,7 +46,7 @@ from evalkit.json_values import a_list, a_number, an_object
 from evalkit.keys import digest
 from evalkit.metrics.judged.endpoint import Endpoint, Judgement
 from evalkit.metrics.judged.metric import JudgedMetric, Verdict
-from evalkit.metrics.means import Fields, Measure, Tally
+from evalkit.metrics.means import Fields, MeanMetric, Measure, Tally, judged_elsewhere
 from evalkit.metrics.pictures.pixelwise import sized_like
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.types import Failure, Text
@@ -92,7 +92,8 @@ def gedit_bench(workspace: Workspace, protocol: str | None, options: Mapping[str
         "prompt": "the instruction",
     }
     groups = tuple(sorted({turn.kind for turn in edits.turns}))
-    metric = JudgedMetric(PROTOCOL, fields, grouped_measures(("g_o", "g_sc", "g_pq"), groups), jury)
+    measures = grouped_measures(("g_o", "g_sc", "g_pq"), groups)
+    metric = JudgedMetric(MeanMetric(PROTOCOL, fields, measures, judged_elsewhere), jury)
     samples = tuple(edit_sample(turn) for turn in edits.turns)
     return SampleTask(here, NAME, "text-guided-editing", edits.card, samples, (metric,))
 

@@ -29,8 +29,9 @@ Anchors, testdev-balanced: LLaVA-1.5-7B 62.0, -13B 63.3, LLaVA-1.6-7B 64.2, Qwen
 Pitfalls. `A dog.` is wrong where `dog` is right. Numbers on val and on testdev do not compare. The mirrors on the hub
 hold questions and photos in two tables: unpack the official files instead.
 
-Source: Hudson and Manning 2019, arXiv:1902.09506; eval.py of the dataset's eval.zip; lmms_eval/tasks/gqa of
-EvolvingLMMs-Lab/lmms-eval.
+Source: Hudson and Manning 2019, arXiv:1902.09506. Official scorer: eval.py of the dataset's eval.zip, which has no
+repository of its own; SHI-Labs/VCoder at 2f95684 holds a copy (`playground/data/eval/gqa/data/eval/eval.py`) that goes
+on where scene graphs or choices are missing. `gqa-lmms`: lmms_eval/tasks/gqa of EvolvingLMMs-Lab/lmms-eval at fd7e12a.
 """
 
 from __future__ import annotations

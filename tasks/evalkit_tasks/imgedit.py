@@ -12,7 +12,7 @@ exceed the first, as the official prompts demand; where a judge lets them, they 
     imgedit   the mean of the three scores, an item at a time; the mean over the types of the type's mean, and by type
 
 The judge is pinned by `-t judge=MODEL -t judge_url=http://HOST/v1`; see `gedit_bench`. A judgement that fails or cannot
-be read is a failure: counted, warned of and stamped, never a score. Official scorer: PKU-YuanGroup/ImgEdit,
+be read is a failure: counted, warned of and stamped, never a score. Official scorer: PKU-YuanGroup/ImgEdit at c14480a,
 `Benchmark/Basic` (GPT-4o, `name: number` on three lines, a prompt for each type). The wording here is evalkit's own,
 one for all types; name a file with another by `-t prompt=FILE` (`{instruction}` is replaced).
 
@@ -38,7 +38,7 @@ from evalkit.json_values import a_text, an_object
 from evalkit.keys import digest
 from evalkit.metrics.judged.endpoint import Endpoint
 from evalkit.metrics.judged.metric import JudgedMetric, Verdict
-from evalkit.metrics.means import Fields, Tally
+from evalkit.metrics.means import Fields, MeanMetric, Tally, judged_elsewhere
 from evalkit.metrics.pictures.pixelwise import sized_like
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.types import Failure, Text
@@ -74,7 +74,8 @@ def imgedit(workspace: Workspace, protocol: str | None, options: Mapping[str, st
     jury = ThreeScores(judge, prompt_text(options, "prompt", PROMPT))
     fields = {"data": edits.card.name, "data_digest": edits.card.digest, "prompt": "the instruction"}
     groups = tuple(sorted({turn.kind for turn in edits.turns}))
-    metric = JudgedMetric(PROTOCOL, fields, grouped_measures(("imgedit",), groups), jury)
+    means = MeanMetric(PROTOCOL, fields, grouped_measures(("imgedit",), groups), judged_elsewhere)
+    metric = JudgedMetric(means, jury)
     samples = tuple(edit_sample(turn) for turn in edits.turns)
     return SampleTask(here, NAME, "text-guided-editing", edits.card, samples, (metric,))
 

@@ -15,14 +15,15 @@ such knob answers all alike. `-t image_guidance=1.5` asks for one point.
     clip_t[openai-vit-l14]           cosine with the output caption
 
 Choices that move the number. The test split is the last 5 % of `seeds.json`; 5,000 of its items, or all where there are
-fewer. Official code: timothybrooks/instruct-pix2pix, `metrics/compute_metrics.py` and `metrics/clip_similarity.py`. It
+fewer. Official scorer: timothybrooks/instruct-pix2pix at a15ea52, `metrics/compute_metrics.py` and
+`metrics/clip_similarity.py`. It
 resizes with torch's bicubic without antialias, and feeds CLIP pixels in -1 to 1 where its own `encode_image` means 0 to
 1; protocol `instruct-pix2pix` does the same, `clip` prepares pictures as CLIP does. Items, and the seed of each, are
 drawn here by the SHA-256 of their names; the official draw takes both from torch's generator, between the model's own
 draws.
 
-Pitfalls. There is no table of numbers, only the curve: one point of it says nothing. Neither number rises without the
-other falling.
+Anchors: none, since the paper has no table of numbers, only the curve. Pitfalls: one point of it says nothing. Neither
+number rises without the other falling.
 
 Data: clip-filtered-dataset from instruct-pix2pix.eecs.berkeley.edu (313,010 pairs, 436 GB), MIT. Source: Brooks et al.
 2022, arXiv:2211.09800.
@@ -130,7 +131,9 @@ def _scales(text: str) -> tuple[float, ...]:
 
 
 def _sample(turn: EditTurn) -> Sample:
-    return edit_sample(dataclasses.replace(turn, target=None), source=_squashed(read_picture(turn.source)))
+    return edit_sample(
+        dataclasses.replace(turn, target=None), source=_squashed(read_picture(turn.source, f"edit {turn.id}"))
+    )
 
 
 def _squashed(source: Image) -> Image:

@@ -16,8 +16,8 @@ only the last picture is scored, against the session's last target.
     dino[dino-vits16]          the same; shorter side 256 bicubic, centre 224, class token
     clip_t[openai-vit-b32]     cosine with the turn's local description, cut at 77 tokens
 
-All are means over items. Official scorer: OSU-NLP-Group/MagicBrush, `evaluation/image_eval.py`. Pillow's default filter
-of `resize` is bicubic since version 7; before, it was nearest, and L1 and L2 another number.
+All are means over items. Official scorer: OSU-NLP-Group/MagicBrush at 44745b5, `evaluation/image_eval.py`. Pillow's
+default filter of `resize` is bicubic since version 7; before, it was nearest, and L1 and L2 another number.
 
 Pitfalls. Emu Edit's paper measures MagicBrush otherwise (InstructPix2Pix: CLIP-I .837 there, .8524 here): `emu_edit` is
 that protocol. Newer checkpoints of the authors give CLIP-I .9101 (issue 12), not the table's. Returning the source
@@ -128,7 +128,7 @@ def multi_turn(turns: Sequence[EditTurn]) -> tuple[Sample, ...]:
     samples = []
     for session, grouped in groupby(turns, key=lambda turn: turn.session):
         held = list(grouped)
-        last = edit_sample(held[-1], source=read_picture(held[0].source))
+        last = edit_sample(held[-1], source=read_picture(held[0].source, f"session {session}"))
         instructions = tuple(Text(turn.instruction) for turn in held)
         strata = (("turns", str(len(held))),)
         samples.append(Sample(session, (last.parts[0], *instructions), last.references, strata, session))

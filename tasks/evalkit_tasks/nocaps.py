@@ -13,8 +13,9 @@ Images, ten captions each) and the photos as val or images, or a zip of that nam
 (`--data hf:REPO@REVISION`), which lacks the domains. The captions of test are on a server only and are not read.
 CC BY 2.0.
 
-Protocol `coco-caption`: see `coco_caption`. Choices that move the number: the prompt, the document frequencies (those
-of the photos that are scored), and
+Protocol `coco-caption`, and `clipscore` of CLIPScore and RefCLIPScore: see `coco_caption`, also for what is left out
+where Java or weights are missing. Choices that move the number: the prompt, the document frequencies (those of the
+photos that are scored), and
 
     cider[domain=...]    CIDEr-D within the 648 in-domain, 2,938 near-domain and 914 out-domain photos, each with the
                          document frequencies of its own references, as the evaluation server takes them one by one
@@ -23,7 +24,8 @@ Anchors. The server's tables are of test and so no anchor for val; published val
 
 Pitfalls. Ten references make BLEU higher than COCO's five. CIDEr of all is no mean of the domains'. Photos are large.
 
-Source: Agrawal et al. 2019, arXiv:1812.08658; pycocoevalcap 1.2 (salaniz/pycocoevalcap).
+Source: Agrawal et al. 2019, arXiv:1812.08658. Official scorers: salaniz/pycocoevalcap at ad63453 (v1.2); `clipscore.py`
+of jmhessel/clipscore at 1036465.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ Data, as downloaded from okvqa.allenai.org into one folder (`--data-dir`), zips 
 
 or a hub dataset (`--data hf:REPO@REVISION`). Annotations CC BY 4.0; the photos under their Flickr terms.
 
-Protocol `vqa-official` (GT-Vision-Lab/VQA, vqaEval.py), or `evalai`, `lmms`. Choices that move the number:
+Protocol `vqa-official` (official scorer: that of VQA, vqaEval.py of GT-Vision-Lab/VQA at a013f00), or `evalai`, `lmms`.
+Choices that move the number:
 
     answer_field    `answer`: the stems that the official files hold for scoring (`-t answers=raw_answer`: the words as
                     they were written); a hub dataset has what it has

@@ -17,7 +17,7 @@ same protocol.
 Pitfalls. Prompts of one word say little; CLIP cuts the longest ones at 77 tokens. Anchors: none by these metrics in the
 paper.
 
-Data: google-research/parti, `PartiPrompts.tsv` (Apache-2.0). Source: Yu et al. 2022, arXiv:2206.10789.
+Data: google-research/parti at 2c99f66, `PartiPrompts.tsv` (Apache-2.0). Source: Yu et al. 2022, arXiv:2206.10789.
 """
 
 from __future__ import annotations

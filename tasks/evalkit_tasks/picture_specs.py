@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.interfaces import Option, TaskSpec
+from evalkit.anchors import Anchor
+from evalkit.interfaces import Need, Option, TaskSpec
 
 _B32, _L14 = "openai-vit-b32", "openai-vit-l14"
 _CLIP_WEIGHTS = ("clip-openai-vit-b32", "clip-merges")
@@ -189,6 +190,7 @@ _GENEVAL = TaskSpec(
     ),
     protocols=("geneval",),
     weights=(_M2F, "clip-openai-vit-l14", "clip-merges"),
+    needs=(Need("transformers", "package", "pip install 'evalkit-multimodal[transformers]'", f"those of {_M2F}"),),
     options=(
         Option("detector", _M2F, f"{_M2F}, or a box detector: {_FASTER}, yolo11n-onnx (AGPL-3.0), ..."),
         Option("pictures", "4", "pictures that are asked for of each prompt"),
@@ -197,7 +199,27 @@ _GENEVAL = TaskSpec(
     licence="MIT",
 )
 
+_READ = ("exact_text[ppocr-v4]", "word_accuracy[ppocr-v4]", "character_accuracy[ppocr-v4]")
+_TEXT_RENDERING = TaskSpec(
+    name="text_rendering",
+    version=1,
+    job="text-to-image",
+    summary="words that a prompt asks for in a picture, read again by OCR",
+    factory="evalkit_tasks.text_rendering:text_rendering",
+    data=("text_prompts",),
+    metrics=tuple(name for read in _READ for name in (read, f"{read}_by_kind")),
+    protocols=("text-rendering",),
+    needs=(Need("rapidocr_onnxruntime", "package", "pip install 'evalkit-multimodal[ocr]'", "all"),),
+    options=(Option("prompts", "", "file of other prompts, one a line, the words to be shown in quotation marks"),),
+    citation="Yu 2023, arXiv:2309.02591 (how-to-write); Du 2020, arXiv:2009.09941 (the OCR)",
+    licence="Apache-2.0",
+    anchors=tuple(
+        Anchor(metric, value, "golden value: what the OCR reads of text that the oracle draws", 0.02, "oracle")
+        for metric, value in zip(_READ, (0.96, 0.984, 0.99468), strict=True)
+    ),
+)
+
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _OBJECT_TO_IMAGE, _GENEVAL),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _TEXT_RENDERING, _OBJECT_TO_IMAGE, _GENEVAL),
 )

@@ -19,9 +19,9 @@ it.
     clip_edited[openai-vit-l14]      the same of the answer multiplied by the mask
 
 Where the mask is the whole picture the four background numbers are not asked; each says its own n. Official scorer:
-cure-lab/PnPInversion, `evaluation/evaluate.py` and `matrics_calculator.py`. It reads the last 512 columns of a strip of
-pictures: give evalkit the picture alone. PSNR of an unchanged background is infinite; such answers are left out of its
-mean, whose n says so, where torchmetrics makes the whole mean infinite.
+cure-lab/PnPInversion at f480116, `evaluation/evaluate.py` and `matrics_calculator.py`. It reads the last 512 columns of
+a strip of pictures: give evalkit the picture alone. PSNR of an unchanged background is infinite; such answers are left
+out of its mean, whose n says so, where torchmetrics makes the whole mean infinite.
 
 Pitfalls. The official repository has no licence file: treat the data as restricted. Tables give structure x 1e3, LPIPS
 x 1e3, MSE x 1e4 and SSIM x 100.
@@ -31,7 +31,8 @@ DDIM + P2P 69.43 / 17.87 / 208.80 / 219.88 / 71.14 / 25.01 / 22.44; Null-text + 
 84.11 / 24.75 / 21.86; DDIM + MasaCtrl 28.38 / 22.17 / 106.62 / 86.97 / 79.67 / 23.96 / 21.16; Direct Inversion + PnP
 24.29 / 22.46 / 106.1 / 80.45 / 79.68 / 25.41 / 22.62; Direct Inversion + P2P 11.65 / 27.22 / 54.55 / - / - / 25.02 / -.
 
-Source: Ju et al. 2023, arXiv:2310.01506; structure distance of Tumanyan et al. 2022, arXiv:2201.00424.
+Data: PIE-Bench_v1 of cure-lab/PnPInversion, `mapping_file.json` with `annotation_images/` beside it. Source: Ju et al.
+2023, arXiv:2310.01506; structure distance of Tumanyan et al. 2022, arXiv:2201.00424.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def pie_bench(workspace: Workspace, protocol: str | None, options: Mapping[str, 
     edits = choose_edits(workspace, "pie_bench", reader, lambda d: (d / "mapping_file.json").is_file(), LICENCE, HOW)
     for turn in edits.turns:
         if turn.mask is not None:
-            masks[turn.id] = pixels(read_picture(turn.mask))[:, :, 0] >= 128
+            masks[turn.id] = pixels(read_picture(turn.mask, f"the mask of edit {turn.id}"))[:, :, 0] >= 128
     samples = tuple(edit_sample(replace(turn, target=None)) for turn in edits.turns)
     fields = {"data": edits.card.name, "data_digest": edits.card.digest, "prompt": "the instruction"}
     metrics = tuple(ScoreMetric(PROTOCOL, fields, score) for score in _scores(edits.workspace, masks))

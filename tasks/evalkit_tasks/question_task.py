@@ -59,7 +59,8 @@ def chosen_questions(workspace: Workspace, options: Mapping[str, str], source: S
         name = source.name
         if source.demo is not None and workspace.data_dir is None and not directory.is_dir():
             workspace.progress.say(
-                f"no {source.name} in {directory}: using the embedded blocksworld, and stamping its numbers as {DEMO}"
+                f"no {source.name} in {directory}: using the embedded blocksworld, and stamping its numbers as {DEMO} "
+                f"(`evalkit fetch {source.name}` gets the real questions, or name their folder with --data-dir)"
             )
             name = "blocksworld"
     if name == "blocksworld" and source.demo is not None:

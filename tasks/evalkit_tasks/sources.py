@@ -1,11 +1,13 @@
 """Where the official files come from: address, size and SHA-256 of each, and fetching them.
 
-Every digest is public knowledge: each of the six stands in the dataset prototypes of torchvision
-(`torchvision/prototype/datasets/_builtin/coco.py`) and was found again, equal, in at least one project that hashed its
-own download; the sizes are those of the server's answers in published logs. None was computed here, so a fetch that
-ends with another digest is an error that keeps nothing under the file's name.
+Every digest is public knowledge. Each of COCO's six stands in the dataset prototypes of torchvision
+(`torchvision/prototype/datasets/_builtin/coco.py`), each of VQAv2's five in ParlAI (`parlai/tasks/vqa_v2/build.py` of
+facebookresearch/ParlAI at 0570c9f), and each, that of VQAv2's test questions aside, was found again, equal, in at least
+one project that hashed its own download; the sizes are those that such projects or published logs have. None was
+computed here, so a fetch that ends with another digest is an error that keeps nothing under the file's name. Of the
+other question benchmarks no published digests are known, so their files are not fetched.
 
-The server's own name has no certificate of its own, hence the bucket's address, which is the same storage over TLS.
+COCO's server has no certificate of its own name, hence the bucket's address, which is the same storage over TLS.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from evalkit.downloads import fetch
 from evalkit.errors import DataError, UsageError, nearest
+from evalkit.wheels import fetch_wheel, require_wheel
 from evalkit.workspace import Workspace
 
 IMAGES_OF_SPLIT = {"train2014": 82_783, "val2014": 40_504, "train2017": 118_287, "val2017": 5_000}
@@ -27,10 +30,10 @@ _BUCKET = "https://s3.amazonaws.com/images.cocodataset.org"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One official file: its address, its size in bytes and the SHA-256 of its content."""
+    """One official file: its address, its size in bytes where that is known, and the SHA-256 of its content."""
 
     url: str
-    size: int
+    size: int | None
     sha256: str
 
     @property
@@ -71,7 +74,51 @@ OFFICIAL: Mapping[str, Source] = {
         "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
     ),
 }
-"""The official files by what they hold."""
+"""The official files of MS-COCO by what they hold."""
+_VQA = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa"
+VQAV2: Mapping[str, tuple[Source, ...]] = {
+    "val": (
+        Source(
+            f"{_VQA}/v2_Questions_Val_mscoco.zip",
+            3_494_929,
+            "e71f6c5c3e97a51d050f28243e262b28cd0c48d11a6b4632d769d30d3f93222a",
+        ),
+        Source(
+            f"{_VQA}/v2_Annotations_Val_mscoco.zip",
+            10_518_930,
+            "0caae7c8d1dafd852727f5ac046bc1efca9b72026bd6ffa34fc489f3a7b3291e",
+        ),
+    ),
+    "train": (
+        Source(
+            f"{_VQA}/v2_Questions_Train_mscoco.zip",
+            7_239_401,
+            "05a64b6e2582d06d7585f5429674a9a33851878be1bff9f8668cdcf792df611e",
+        ),
+        Source(
+            f"{_VQA}/v2_Annotations_Train_mscoco.zip",
+            21_708_861,
+            "fb101bcefe91422c543c2bb6d70af11eb3119d0ff745ae283d09acdf66250853",
+        ),
+    ),
+    "test": (
+        Source(
+            f"{_VQA}/v2_Questions_Test_mscoco.zip",
+            None,
+            "982e2e687a86514b78ea83af356d151976c5e3fb4168a29ca543610574082ad7",
+        ),
+    ),
+}
+"""The official files of VQAv2 by split, without the photos; those of test have test-dev's questions too."""
+_UNPACKED: Mapping[str, str] = {
+    "questions": "v2_OpenEnded_mscoco_{split}{year}_questions.json",
+    "annotations": "v2_mscoco_{split}{year}_annotations.json",
+}
+
+EASY_VQA = "easy-vqa"
+EASY_VQA_WHEEL = "easy_vqa-1.0-py3-none-any.whl"
+EASY_VQA_SHA256 = "fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f"
+_EASY_VQA_REQUIREMENT = "easy-vqa==1.0"
 
 
 def coco_directory(workspace: Workspace) -> Path:
@@ -122,6 +169,76 @@ def locate_coco(workspace: Workspace) -> list[tuple[str, Path | None]]:
         unpacked = directory / (what if what in IMAGES_OF_SPLIT else f"annotations/captions_val{what[-4:]}.json")
         found.append((what, next((path for path in (unpacked, directory / source.name) if path.exists()), None)))
     return found
+
+
+def fetch_vqav2(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
+    """Return VQAv2's questions and annotations of the option `split` (val), fetched to where the task looks for them.
+
+    Raises:
+        UsageError: no such split.
+        DataError: the network is forbidden or fails, or a file has another size or digest.
+    """
+    split = options.get("split") or "val"
+    if split not in VQAV2:
+        raise UsageError(f"VQAv2 has no files of {split!r}{nearest(split, VQAV2)}")
+    return fetched(VQAV2[split], workspace.data_dir or workspace.datasets / "vqav2", workspace)
+
+
+def locate_vqav2(workspace: Workspace) -> list[tuple[str, Path | None]]:
+    """Return each official file of VQAv2, zipped or, in its place, unpacked, with where it was found."""
+    directory = workspace.data_dir or workspace.datasets / "vqav2"
+    found: list[tuple[str, Path | None]] = []
+    for split, sources in VQAV2.items():
+        for source in sources:
+            what = "annotations" if "Annotations" in source.name else "questions"
+            unpacked = _UNPACKED[what].format(year="2015" if split == "test" else "2014", split=split)
+            places = (directory / source.name, directory / unpacked, directory / "annotations" / unpacked)
+            found.append((f"{what} of {split}", next((path for path in places if path.is_file()), None)))
+    return found
+
+
+def fetch_easy_vqa(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
+    """Return easy-VQA's wheel, fetched if it is not at hand.
+
+    Raises:
+        DataError: it cannot be had, or is another one.
+    """
+    return [easy_vqa_wheel(workspace, workspace.data_dir or workspace.datasets / EASY_VQA)]
+
+
+def locate_easy_vqa(workspace: Workspace) -> list[tuple[str, Path | None]]:
+    """Return easy-VQA's wheel with where it was found."""
+    path = (workspace.data_dir or workspace.datasets / EASY_VQA) / EASY_VQA_WHEEL
+    return [("wheel", path if path.is_file() else None)]
+
+
+def easy_vqa_wheel(workspace: Workspace, directory: Path) -> Path:
+    """Return easy-VQA's wheel in `directory`, fetched from the package index if it is not there.
+
+    Raises:
+        DataError: it cannot be had, or is another one.
+    """
+    path = directory / EASY_VQA_WHEEL
+    if path.is_file():
+        require_wheel(path, _EASY_VQA_REQUIREMENT, EASY_VQA_SHA256)
+        return path
+    if workspace.offline:
+        raise DataError(
+            f"{path} is not here and the network is forbidden; get it where there is one with `evalkit fetch "
+            f"{EASY_VQA}`, or with `pip download --no-deps {_EASY_VQA_REQUIREMENT}` into a folder that --data-dir names"
+        )
+    workspace.progress.say(f"fetching {_EASY_VQA_REQUIREMENT} (3 MB, MIT) from the package index")
+    return fetch_wheel(_EASY_VQA_REQUIREMENT, path, workspace, sha256=EASY_VQA_SHA256, size=3_215_672)
+
+
+def fetch_text_prompts(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
+    """Return the file that holds the prompts of `text_rendering`: it is part of evalkit and needs no fetching."""
+    return [path for _, path in locate_text_prompts(workspace) if path is not None]
+
+
+def locate_text_prompts(workspace: Workspace) -> list[tuple[str, Path | None]]:
+    """Return the file that holds the prompts of `text_rendering`."""
+    return [("prompts", Path(__file__).with_name("text_prompts.py"))]
 
 
 def fetch_blocksworld(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:

@@ -15,8 +15,8 @@ Data, as downloaded from textvqa.org into one folder (`--data-dir`): TextVQA_0.5
 train_val_images.zip, test_images.zip, read in place, and for OCR words TextVQA_Rosetta_OCR_v0.2_val.json; or a hub
 dataset (`--data hf:REPO@REVISION`). Annotations CC BY 4.0; the photos are of Open Images, CC BY 2.0.
 
-Protocol `evalai`, the processor of facebookresearch/mmf at c46b3b3, which normalises both sides always; `vqa-official`
-and `lmms` are its relatives: see `evalkit.metrics.vqa`. Choices that move the number:
+Protocol `evalai`. Official scorer: EvalAI's, whose processor facebookresearch/mmf has at c46b3b3; it normalises both
+sides always. `vqa-official` and `lmms` are its relatives: see `evalkit.metrics.vqa`. Choices that move the number:
 
     prompt          OCR words or none: points
     ocr             which system's words were shown

@@ -13,8 +13,10 @@ Data, as downloaded from vizwiz.org into one folder (`--data-dir`), zips read in
 it (4,319 questions; test has 8,000, whose answers are not public: submission.json is written for EvalAI), and the
 photos as val, test, val.zip or test.zip; or a hub dataset (`--data hf:REPO@REVISION`). CC BY 4.0.
 
-Protocol `vizwiz-official`, the VQA evaluation of the VizWiz API: the prediction is normalised, people's answers are
-compared as they stand, and the contractions have curly apostrophes. `evalai` is what lmms-eval takes. Numbers:
+Protocol `vizwiz-official`. Official scorer: the VQA evaluation of the VizWiz API, which is a zip on vizwiz.org and has
+no repository and so no commit, after vqaEval.py of GT-Vision-Lab/VQA at a013f00: the prediction is normalised, people's
+answers are compared as they stand, and the contractions have curly apostrophes. `evalai` is what lmms-eval takes.
+Numbers:
 
     vqa_accuracy        by answer type: yes/no, number, other, unanswerable
     answerability_ap    average precision of telling that a question cannot be answered, the second official task

@@ -7,7 +7,7 @@ One item of val: question 262148000 about COCO_val2014_000000262148.jpg,
 The model is shown the photo and `Where is he looking?`, a line end, and `Answer the question using a single word or
 phrase.` (`-t prompt=`). Its answer is compared with those of ten people.
 
-Data, as downloaded from visualqa.org into one folder (`--data-dir`), zips read in place:
+Data, from `evalkit fetch vqav2` or as downloaded from visualqa.org into one folder (`--data-dir`), zips read in place:
 
     v2_OpenEnded_mscoco_val2014_questions.json, or v2_Questions_Val_mscoco.zip        214,354 questions
     v2_mscoco_val2014_annotations.json, or v2_Annotations_Val_mscoco.zip
@@ -17,8 +17,8 @@ Data, as downloaded from visualqa.org into one folder (`--data-dir`), zips read 
 The answers of test-dev and test are not public: the run writes submission.json for EvalAI beside itself. A hub dataset
 (`--data hf:REPO@REVISION`) and the embedded blocksworld, which is stamped, have the same form. Annotations CC BY 4.0.
 
-Protocol `vqa-official`, bug for bug vqaEval.py of GT-Vision-Lab/VQA; `evalai` and `lmms` are its relatives. Choices
-that move the number:
+Protocol `vqa-official`, bug for bug the official scorer, `PythonEvaluationTools/vqaEvaluation/vqaEval.py` of
+GT-Vision-Lab/VQA at a013f00; `evalai` and `lmms` are its relatives. Choices that move the number:
 
     prompt                  without the second line many models answer in sentences, which are worth 0
     prediction_read, answers_read, normalised   which normaliser, on which side, and when: see `evalkit.metrics.vqa`
@@ -31,7 +31,7 @@ Anchors, test-dev: Flamingo-9B 51.8, OpenFlamingo-9B 43.5, CM3Leon-7B 47.6, zero
 Pitfalls. lmms-eval's task normalises the prediction even where all people agree, and so differs by tenths. val2014 was
 seen in training by many models. A yes/no question is right half of the time by chance.
 
-Source: Antol et al. 2015, arXiv:1505.00468; Goyal et al. 2017, arXiv:1612.00837; vqaEval.py of GT-Vision-Lab/VQA.
+Source: Antol et al. 2015, arXiv:1505.00468; Goyal et al. 2017, arXiv:1612.00837.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ DEFAULT_PROTOCOL = "vqa-official"
 LICENCE = "annotations CC BY 4.0; photos under their Flickr terms"
 QUESTIONS = {"val": 214_354, "test-dev": 107_394, "test": 447_793}
 """Questions in each split, the default first."""
-_GET = "https://visualqa.org/download.html"
+_GET = "https://visualqa.org/download.html, or with `evalkit fetch vqav2`"
 
 
 def vqav2(workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> QuestionTask:

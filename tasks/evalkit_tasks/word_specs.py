@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from evalkit.interfaces import Option, TaskSpec
+from evalkit.interfaces import Need, Option, TaskSpec
 
 _CAPTION_METRICS = ("cider", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l")
-_JAR_METRICS = ("meteor", "spice")
+_OPTIONAL_METRICS = ("meteor", "spice", "clipscore[openai-vit-b32]", "refclipscore[openai-vit-b32]")
+"""Left out, unless they are asked for, where Java and jars, or weights, are not on the machine."""
+_CLIP_WEIGHTS = ("clip-openai-vit-b32", "clip-merges")
+_JAVA = (Need("java", "program", "install a Java runtime of 8 or later", "meteor, spice"),)
 _CAPTION_PROMPT = Option("prompt", "one-sentence", "what the model is told: one-sentence, describe or picture-only")
 _HUB_COLUMNS = (
     Option("image_column", "", "column of the pictures, for --data hf:"),
@@ -18,11 +21,13 @@ CAPTION_TASKS: tuple[TaskSpec, ...] = (
         name="coco_caption",
         version=1,
         job="captioning",
-        summary="captions of MS-COCO photos: CIDEr-D, BLEU, ROUGE-L (Karpathy's test split, val2014 or val2017)",
+        summary="captions of MS-COCO photos by coco-caption's scores and CLIPScore (Karpathy's test, val2014, val2017)",
         factory="evalkit_tasks.coco_caption:coco_caption",
         data=("karpathy", "coco", "blocksworld", "hf:REPO@REVISION"),
-        metrics=(*_CAPTION_METRICS, *_JAR_METRICS),
+        metrics=(*_CAPTION_METRICS, *_OPTIONAL_METRICS),
         protocols=("coco-caption",),
+        weights=_CLIP_WEIGHTS,
+        needs=_JAVA,
         options=(
             Option("split", "", "val2014 or val2017 of coco, test or val of karpathy, or a hub split"),
             _CAPTION_PROMPT,
@@ -38,8 +43,10 @@ CAPTION_TASKS: tuple[TaskSpec, ...] = (
         summary="captions of photos with objects that COCO lacks, within domains too",
         factory="evalkit_tasks.nocaps:nocaps",
         data=("nocaps", "hf:REPO@REVISION"),
-        metrics=(*_CAPTION_METRICS, "cider_by_domain", *_JAR_METRICS),
+        metrics=(*_CAPTION_METRICS, "cider_by_domain", *_OPTIONAL_METRICS),
         protocols=("coco-caption",),
+        weights=_CLIP_WEIGHTS,
+        needs=_JAVA,
         options=(Option("split", "", "a hub split; the official files have val only"), _CAPTION_PROMPT, *_HUB_COLUMNS),
         citation="Agrawal 2019, arXiv:1812.08658",
         licence="CC BY 2.0",
@@ -51,8 +58,10 @@ CAPTION_TASKS: tuple[TaskSpec, ...] = (
         summary="captions of Flickr30k photos on Karpathy's test split",
         factory="evalkit_tasks.flickr30k_caption:flickr30k_caption",
         data=("flickr30k", "hf:REPO@REVISION"),
-        metrics=(*_CAPTION_METRICS, *_JAR_METRICS),
+        metrics=(*_CAPTION_METRICS, *_OPTIONAL_METRICS),
         protocols=("coco-caption",),
+        weights=_CLIP_WEIGHTS,
+        needs=_JAVA,
         options=(Option("split", "test", "test or val, or a hub split"), _CAPTION_PROMPT, *_HUB_COLUMNS),
         citation="Young 2014, TACL 2; Karpathy 2015, arXiv:1412.2306",
         licence="research and education only; photos under Flickr's terms",

@@ -170,7 +170,7 @@ def test_a_failed_turn_ends_its_session_and_says_which(tmp_path: Path) -> None:
     assert len(editor.asked) == 2
 
 
-def _magicbrush_folder(folder: Path) -> Path:
+def magicbrush_folder(folder: Path) -> Path:
     turn = {"input": "7-input.png", "mask": "7-mask1.png", "output": "7-output1.png", "instruction": "Put a cat on it."}
     again = {"input": "7-output1.png", "mask": "7-mask2.png", "output": "7-output2.png", "instruction": "Make it red."}
     (folder / "images" / "7").mkdir(parents=True)
@@ -183,7 +183,7 @@ def _magicbrush_folder(folder: Path) -> Path:
 
 
 def test_magicbrush_s_official_files_are_read_from_a_folder_and_from_a_zip_in_place(tmp_path: Path) -> None:
-    folder = _magicbrush_folder(tmp_path / "test")
+    folder = magicbrush_folder(tmp_path / "test")
     with zipfile.ZipFile(tmp_path / "zipped.zip", "w") as archive:
         for path in sorted(folder.rglob("*")):
             archive.write(path, f"test/{path.relative_to(folder)}")
@@ -198,7 +198,7 @@ def test_magicbrush_s_official_files_are_read_from_a_folder_and_from_a_zip_in_pl
 
 
 def test_a_missing_picture_or_description_names_it(tmp_path: Path) -> None:
-    folder = _magicbrush_folder(tmp_path)
+    folder = magicbrush_folder(tmp_path)
     (folder / "images" / "7" / "7-output2.png").unlink()
     with pytest.raises(DataError, match=r"7-output2\.png is missing"):
         built("magicbrush", tmp_path, data="magicbrush", data_dir=folder)

@@ -15,7 +15,7 @@ from evalkit.registry import build_task
 from evalkit.results import Run
 from evalkit.types import Generation, Image, Text, Unavailable
 from evalkit.workspace import Workspace, default_cache_dir
-from evalkit_tasks import easy_vqa
+from evalkit_tasks.sources import EASY_VQA_SHA256, EASY_VQA_WHEEL, fetch_easy_vqa
 from tests.tasks.question_files import gqa_document, write, write_gqa, write_okvqa, write_textvqa, write_vizwiz
 from tests.tasks.test_vqav2 import measured, value
 
@@ -143,7 +143,7 @@ def test_easy_vqa_is_read_out_of_its_wheel(tmp_path: Path) -> None:
     """The real wheel, from evalkit's cache or the package index; skipped where it can be had from neither."""
     kept = Path(os.environ.get("EVALKIT_DATASETS") or default_cache_dir() / "datasets") / "easy-vqa"
     try:
-        easy_vqa.fetch_easy_vqa(Workspace(data_dir=kept), {})
+        fetch_easy_vqa(Workspace(data_dir=kept), {})
     except DataError as error:
         pytest.skip(f"easy-vqa's wheel cannot be had: {error}")
     made = build_task("easy_vqa", Workspace(cache=tmp_path, data_dir=kept, offline=True), None, {})
@@ -162,7 +162,7 @@ def test_easy_vqa_is_read_out_of_its_wheel(tmp_path: Path) -> None:
 def test_another_wheel_is_refused_and_a_missing_one_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"evalkit fetch easy-vqa"):
         task("easy_vqa", tmp_path)
-    with zipfile.ZipFile(tmp_path / easy_vqa.WHEEL, "w") as wheel:
+    with zipfile.ZipFile(tmp_path / EASY_VQA_WHEEL, "w") as wheel:
         wheel.writestr("easy_vqa/data/test/questions.json", "[]")
-    with pytest.raises(DataError, match=rf"SHA-256 [0-9a-f]+ instead of {easy_vqa.SHA256}"):
+    with pytest.raises(DataError, match=rf"SHA-256 [0-9a-f]+ instead of {EASY_VQA_SHA256}"):
         task("easy_vqa", tmp_path)

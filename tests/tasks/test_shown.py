@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +19,7 @@ from evalkit.workspace import Workspace
 from evalkit_tasks.coco_caption import coco_caption
 from evalkit_tasks.shown import NamedPicture, ShownSamples, named_picture, shown_images
 from tests.tasks.coco_files import write_split
-
-GREY = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
-RGB = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2)
-
-
-def encoded(picture: PillowImage.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def bomb() -> bytes:
-    """A PNG whose header promises 20,000 x 20,000 pixels."""
-    content = bytearray(encoded(PillowImage.new("RGB", (1, 1)), "PNG"))
-    content[16:24] = (20_000).to_bytes(4, "big") * 2
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
-    return bytes(content)
+from tests.tasks.odd_pictures import BAD, ODD, RGB, encoded
 
 
 def with_picture(folder: Path, content: bytes) -> Task:
@@ -54,39 +35,17 @@ def second(task: Task) -> np.ndarray:
     return pixels(picture)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (lambda: encoded(PillowImage.fromarray(RGB), "PNG")[:-40], "cannot be decoded|truncated"),
-        (lambda: encoded(PillowImage.fromarray(RGB), "JPEG")[:-100], "truncated"),
-        (lambda: encoded(PillowImage.fromarray(GREY.astype(np.uint16) * 257), "PNG"), "mode I;16, more than 8 bits"),
-        (bomb, "20000 x 20000 pixels|decompression bomb"),
-        (lambda: b"<svg/>", "is not a picture"),
-        (lambda: b"", "is not a picture"),
-    ],
-    ids=["truncated png", "truncated jpeg", "16 bits", "bomb", "other", "empty"],
-)
+@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=list(BAD))
 def test_pictures_that_cannot_be_shown_are_errors_that_name_file_and_image(
-    tmp_path: Path, content: Callable[[], bytes], message: str
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
-    task = with_picture(tmp_path, content())
+    task = with_picture(tmp_path, content)
     with pytest.raises(DataError, match=rf"image 5 \(.*000000000005\.jpg\).*({message})"):
         task.samples()[:]
 
 
 def test_odd_pictures_are_shown_as_the_documentation_says(tmp_path: Path) -> None:
-    rotated = PillowImage.Exif()
-    rotated[0x0112] = 6
-    frames = [PillowImage.fromarray(np.full((4, 6, 3), value, np.uint8)) for value in (10, 200)]
-    cmyk = PillowImage.fromarray(RGB).convert("CMYK")
-    odd = {
-        "one pixel": (encoded(PillowImage.new("RGB", (1, 1), (3, 4, 5)), "PNG"), np.array([[[3, 4, 5]]], np.uint8)),
-        "grey": (encoded(PillowImage.fromarray(GREY), "PNG"), np.stack([GREY] * 3, axis=2)),
-        "cmyk": (encoded(cmyk, "TIFF"), np.array(cmyk.convert("RGB"))),
-        "rotated": (encoded(PillowImage.fromarray(RGB), "PNG", exif=rotated), RGB),
-        "animated": (encoded(frames[0], "PNG", save_all=True, append_images=frames[1:]), np.array(frames[0])),
-    }
-    for name, (content, expected) in odd.items():
+    for name, (content, expected) in ODD.items():
         assert (second(with_picture(tmp_path / name, content)) == expected).all(), name
 
 

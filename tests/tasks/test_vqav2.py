@@ -303,7 +303,7 @@ def test_the_command_line_runs_it_and_says_what_it_is(
     told = " ".join(capsys.readouterr().out.split())
     for words in (
         "Where is he looking?",
-        "vqaEval.py of GT-Vision-Lab/VQA",
+        "GT-Vision-Lab/VQA at a013f00",
         "Anchors",
         "Pitfalls",
         "CC BY 4.0",

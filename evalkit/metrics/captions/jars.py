@@ -1,43 +1,50 @@
-"""METEOR and SPICE, which are Java programs: run where Java and their jars are, and said to be missing where not.
+"""Scores that Java programs make, of which METEOR is one and SPICE, in `spice.py`, the other.
 
 The jars are those of the pycocoevalcap wheel, used as files. Captions are tokenised as for the other scores.
 
 METEOR 1.5 is asked as coco-caption asks it: the statistics of each image, and from all of them each image's score and,
 in the last line, the corpus score: that of the summed statistics, not the mean. It is run with UTF-8 whatever the
-machine's own encoding is, and `|||`, which would end a text, is taken out of references too.
+machine's own encoding is, and `|||`, which would end a text, is taken out of references too. Since the statistics add
+up, the sum less those of one caption has the corpus score without it: its interval is of that jackknife.
 
-SPICE needs CoreNLP 3.6.0 and its models besides, 384.5 MB that the wheel has not: they are looked for where
-pycocoevalcap puts them, in `spice/lib` of the wheel. Its score is the mean of the images' F.
-
-Source: Denkowski and Lavie 2014, doi:10.3115/v1/W14-3348; Anderson et al. 2016, arXiv:1607.08822; pycocoevalcap 1.2.
+Source: Denkowski and Lavie 2014, doi:10.3115/v1/W14-3348; pycocoevalcap 1.2.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from evalkit import stats
 from evalkit.errors import NotEnoughSamples, RunError, WeightsError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
 from evalkit.metrics.captions.coco_caption import Captioned, captioned, in_order
 from evalkit.metrics.captions.ptb import TOKENISER, TOKENISER_VERSION, CaptionTokeniser
 from evalkit.protocols import protocol
-from evalkit.types import Estimate, JsonScalar, Unavailable
+from evalkit.types import Estimate, Interval, JsonScalar
+
+Doubles = npt.NDArray[np.float64]
 
 METEOR_JAR = "meteor/meteor-1.5.jar"
-SPICE_JAR = "spice/spice-1.0.jar"
-CORENLP = ("spice/lib/stanford-corenlp-3.6.0.jar", "spice/lib/stanford-corenlp-3.6.0-models.jar")
-SPICE_SECONDS = 7_200.0
-"""How long SPICE may take: the first run parses every reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class JarScores:
+    """The corpus score, that of each caption, not a number where it has none, and how each moves the corpus score."""
+
+    corpus: float
+    each: Doubles
+    influence: Doubles
+    """Its mean over those that have one is 0, and its spread the corpus score's."""
 
 
 class Scorer(Protocol):
@@ -57,22 +64,23 @@ class Scorer(Protocol):
         """Return what is missing on this machine and how to get it; empty where nothing is."""
         ...
 
-    def scores(self, asked: Sequence[Captioned]) -> tuple[float, list[float]]:
-        """Return the corpus score, and that of each caption."""
+    def scores(self, asked: Sequence[Captioned]) -> JarScores:
+        """Return the scores of these captions."""
         ...
 
 
-def _jar(name: str) -> Path:
+def jar_path(name: str) -> Path:
     """Return where pycocoevalcap's file `name` is, or would be, without importing the package."""
     spec = find_spec("pycocoevalcap")
     places = (spec.submodule_search_locations if spec else None) or ["pycocoevalcap"]
     return Path(next(iter(places))) / name
 
 
-def _java_missing(*jars: str) -> str:
+def java_missing(*jars: str) -> str:
+    """Return which of Java and these jars is missing and how to get it, empty where nothing is."""
     if shutil.which("java") is None:
         return "no Java on this machine: install a runtime of 8 or later so that `java` is found"
-    absent = [str(_jar(jar)) for jar in jars if not _jar(jar).is_file()]
+    absent = [str(jar_path(jar)) for jar in jars if not jar_path(jar).is_file()]
     return f"no {', '.join(absent)}: pip install pycocoevalcap==1.2" if absent else ""
 
 
@@ -85,15 +93,15 @@ class Meteor:
 
     def missing(self) -> str:
         """Return what is missing."""
-        return _java_missing(METEOR_JAR)
+        return java_missing(METEOR_JAR)
 
-    def scores(self, asked: Sequence[Captioned]) -> tuple[float, list[float]]:
-        """Return the corpus score of the last line, and each caption's.
+    def scores(self, asked: Sequence[Captioned]) -> JarScores:
+        """Return the corpus score of the last line, each caption's, and the corpus score's jackknife.
 
         Raises:
             RunError: the program ends early or answers with something else.
         """
-        jar = _jar(METEOR_JAR)
+        jar = jar_path(METEOR_JAR)
         command = ["java", "-Dfile.encoding=UTF-8", "-jar", "-Xmx2G", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"]
         with subprocess.Popen(
             command, cwd=jar.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -102,12 +110,27 @@ class Meteor:
                 if process.stdin is None or process.stdout is None:
                     raise RunError("METEOR was started without its pipes; run again")
                 statistics = [_told(process.stdin, process.stdout, _score_line(one)) for one in asked]
-                first = _told(process.stdin, process.stdout, " ||| ".join(["EVAL", *statistics]))
-                rest = [_line(process.stdout) for _ in asked]
+                numbers = _evaluated(process.stdin, process.stdout, statistics)
+                without = _evaluated(process.stdin, process.stdout, _without_each(statistics))
             finally:
                 process.kill()
-        numbers = [_number(text) for text in (first, *rest)]
-        return numbers[-1], numbers[:-1]
+        influence = stats.jackknife_influence(np.array(without[:-1])) if len(asked) > 1 else np.zeros(1)
+        return JarScores(numbers[-1], np.array(numbers[:-1]), influence)
+
+
+def _evaluated(to: IO[bytes], of: IO[bytes], statistics: Sequence[str]) -> list[float]:
+    """Return the score of each line of statistics and, last, that of their sum."""
+    first = _told(to, of, " ||| ".join(["EVAL", *statistics]))
+    return [_number(text) for text in (first, *(_line(of) for _ in statistics))]
+
+
+def _without_each(statistics: Sequence[str]) -> list[str]:
+    """Return the sum of all lines of statistics less each of them in turn, as such lines.
+
+    They are counts, so that no digit is lost.
+    """
+    table = np.array([[_number(text) for text in line.split()] for line in statistics])
+    return [" ".join(map(repr, row)) for row in (table.sum(axis=0) - table).tolist()]
 
 
 def _score_line(one: Captioned) -> str:
@@ -138,63 +161,6 @@ def _number(text: str) -> float:
         raise RunError(f"METEOR answered {text[:80]!r} instead of a number; leave it out with --metrics") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Spice:
-    """SPICE 1.0."""
-
-    name: str = "spice"
-    version: str = "spice-1.0.jar, CoreNLP 3.6.0"
-
-    def missing(self) -> str:
-        """Return what is missing."""
-        java = _java_missing(SPICE_JAR)
-        absent = [str(_jar(jar)) for jar in CORENLP if not _jar(jar).is_file()]
-        if java or not absent:
-            return java
-        return (
-            f"SPICE lacks {' and '.join(absent)}: both are in stanford-corenlp-full-2015-12-09.zip (384.5 MB, "
-            "GPL-3.0), from https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip; put them there"
-        )
-
-    def scores(self, asked: Sequence[Captioned]) -> tuple[float, list[float]]:
-        """Return the mean of F, and each caption's; a caption without F counts as not a number does there: not at all.
-
-        Raises:
-            RunError: the program fails.
-        """
-        jar = _jar(SPICE_JAR)
-        wanted = [{"image_id": one.id, "test": one.hypothesis, "refs": list(one.references)} for one in asked]
-        with tempfile.TemporaryDirectory(prefix="spice-") as folder:
-            asked_file, out = Path(folder) / "asked.json", Path(folder) / "out.json"
-            asked_file.write_text(json.dumps(wanted), encoding="utf-8")
-            command = ["java", "-Dfile.encoding=UTF-8", "-jar", "-Xmx8G", str(jar), str(asked_file)]
-            command += ["-cache", str(Path(folder) / "cache"), "-out", str(out), "-subset", "-silent"]
-            (Path(folder) / "cache").mkdir()
-            try:
-                subprocess.run(command, cwd=jar.parent, check=True, capture_output=True, timeout=SPICE_SECONDS)
-                return spice_scores(out.read_text(encoding="utf-8"), [one.id for one in asked])
-            except (OSError, subprocess.SubprocessError) as error:
-                raise RunError(f"SPICE failed ({error}); leave it out with --metrics, or give Java 8 GB") from error
-
-
-def spice_scores(document: str, ids: Sequence[str]) -> tuple[float, list[float]]:
-    """Return the mean of F over those images that have one, and each image's, from what SPICE wrote.
-
-    >>> spice_scores('[{"image_id": "a", "scores": {"All": {"f": 0.25}}}]', ["a"])
-    (0.25, [0.25])
-
-    Raises:
-        RunError: it is of another form.
-    """
-    try:
-        found = {str(one["image_id"]): float(one["scores"]["All"]["f"]) for one in json.loads(document)}
-        scores = [found[id_] for id_ in ids]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"SPICE wrote something else than scores ({error!r}); leave it out with --metrics") from error
-    known = [score for score in scores if not math.isnan(score)]
-    return (sum(known) / len(known) if known else math.nan), scores
-
-
 @dataclass(slots=True)
 class JarState:
     """The captions so far, in the order that they came."""
@@ -204,12 +170,10 @@ class JarState:
 
 @dataclass(frozen=True, slots=True)
 class JarMetric:
-    """One score of a Java program. Where that cannot run the number is not available, unless it is `asked` for."""
+    """One score of a Java program."""
 
     scorer: Scorer
     fields: Mapping[str, JsonScalar]
-    asked: bool = False
-    """Whether `--metrics` names it: then what is missing is an error, before anything is generated."""
     tokens: CaptionTokeniser = field(default_factory=CaptionTokeniser)
     estimator: Literal["mean", "corpus", "distribution"] = "corpus"
 
@@ -219,17 +183,17 @@ class JarMetric:
         return (self.scorer.name,)
 
     def only(self, names: Collection[str]) -> JarMetric:
-        """Return this metric, asked for by name."""
-        return replace(self, asked=True)
+        """Return this metric, which makes one estimate."""
+        return self
 
     def prepare(self) -> None:
         """Find Java and the jars.
 
         Raises:
-            WeightsError: something is missing and the score was asked for by name.
+            WeightsError: something is missing.
         """
         missing = self.scorer.missing()
-        if missing and self.asked:
+        if missing:
             raise WeightsError(f"{self.scorer.name} cannot be made: {missing}")
 
     def backlog(self) -> int:
@@ -263,11 +227,8 @@ class JarMetric:
         """
         if not state.captioned:
             raise NotEnoughSamples("there is no caption to score; raise the limit or see why samples failed")
-        missing = self.scorer.missing()
-        if missing:
-            return MetricResult({self.scorer.name: Unavailable(missing)}, (), {}, {})
         ordered = in_order(state.captioned)
-        corpus, each = self.scorer.scores(ordered)
+        found = self.scorer.scores(ordered)
         made = protocol(
             "coco-caption",
             {
@@ -280,6 +241,21 @@ class JarMetric:
                 "references_digest": digest([[one.id, *sorted(one.references)] for one in ordered]),
             },
         )
-        estimate = Estimate(corpus, len(ordered), "score", True, made.digest)
-        scores = {one.id: score for one, score in zip(ordered, each, strict=True)}
-        return MetricResult({self.scorer.name: estimate}, (made,), {self.scorer.name: scores}, {})
+        interval = _interval(found, [one.cluster for one in ordered])
+        estimate = Estimate(found.corpus, len(ordered), "score", True, made.digest, interval)
+        columns = {self.scorer.name: found.each, f"{self.scorer.name}_influence": found.influence}
+        each = {
+            name: dict(zip([one.id for one in ordered], column.tolist(), strict=True))
+            for name, column in columns.items()
+        }
+        return MetricResult({self.scorer.name: estimate}, (made,), each, {})
+
+
+def _interval(found: JarScores, clusters: Sequence[str]) -> Interval | None:
+    """Return Student's interval of the influences, clustered by picture; None of one picture."""
+    known = np.flatnonzero(~np.isnan(found.influence)).tolist()
+    groups = [clusters[place] for place in known]
+    if len(set(groups)) < 2:
+        return None
+    interval = stats.mean_interval(found.corpus + found.influence[known], groups)
+    return replace(interval, method=f"{interval.method}, of jackknife influences")

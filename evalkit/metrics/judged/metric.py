@@ -8,8 +8,7 @@ from typing import Literal, Protocol
 
 from evalkit.errors import NotEnoughSamples, RunError
 from evalkit.interfaces import MetricResult, Scored
-from evalkit.metrics.chosen import chosen_names
-from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
+from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Tally
 from evalkit.types import Estimate, Failure, Unavailable
 
 
@@ -52,35 +51,18 @@ class JudgedState:
     judges: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
 class JudgedMetric:
-    """The measures of one jury."""
+    """The measures of one jury. `means` puts its verdicts together and judges nothing itself."""
 
+    means: MeanMetric
+    jury: Jury
     estimator: Literal["mean", "corpus", "distribution"] = "mean"
-
-    def __init__(
-        self,
-        protocol_name: str,
-        task_fields: Fields,
-        measures: Sequence[Measure],
-        jury: Jury,
-        estimates: Collection[str] | None = None,
-    ) -> None:
-        """Make `measures` of the jury's verdicts; `task_fields` go into every protocol.
-
-        Raises:
-            UsageError: `estimates` holds an unknown name.
-        """
-        known = [name for measure in measures for name in measure.names]
-        self._protocol_name = protocol_name
-        self._fields = dict(task_fields)
-        self._measures = tuple(measures)
-        self._jury = jury
-        self._names = chosen_names(known, estimates)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes."""
-        return self._names
+        return self.means.names
 
     def only(self, names: Collection[str]) -> JudgedMetric:
         """Return this metric making only the estimates of these names.
@@ -88,7 +70,7 @@ class JudgedMetric:
         Raises:
             UsageError: `names` holds an unknown name.
         """
-        return JudgedMetric(self._protocol_name, self._fields, self._measures, self._jury, names)
+        return replace(self, means=self.means.only(names))
 
     def prepare(self) -> None:
         """Find the judge.
@@ -96,7 +78,7 @@ class JudgedMetric:
         Raises:
             UsageError: none is named.
         """
-        self._jury.prepare()
+        self.jury.prepare()
 
     def backlog(self) -> int:
         """Return 0: there is nothing to read but the samples."""
@@ -109,7 +91,7 @@ class JudgedMetric:
     def update(self, state: JudgedState, scored: Sequence[Scored]) -> JudgedState:
         """Return `state` with these samples judged, or their failures noted."""
         for one in scored:
-            sample, verdict = one.sample, self._jury.verdict(one)
+            sample, verdict = one.sample, self.jury.verdict(one)
             if isinstance(verdict, Failure):
                 state.failures[sample.id] = verdict
                 continue
@@ -146,9 +128,7 @@ class JudgedMetric:
             "judge_date": days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}",
             "judge_answered_as": ", ".join(sorted(state.judges)),
         }
-        fields = {**self._fields, **self._jury.fields(), **own}
-        means = MeanMetric(self._protocol_name, fields, self._measures, _judged_already, self._names)
-        found = means.finish(state.means)
+        found = self.means.with_fields({**self.jury.fields(), **own}).finish(state.means)
         if not told:
             return found
         warned: dict[str, Estimate | Unavailable] = {
@@ -166,7 +146,3 @@ def _told(failures: Mapping[str, Failure], asked: int) -> str:
         f"{len(failures)} of {asked} answers were not judged (the first, {name}: {failures[name].kind}: "
         f"{failures[name].message})"
     )
-
-
-def _judged_already(_scored: Scored) -> Mapping[str, Tally]:
-    raise RuntimeError("the samples of a JudgedMetric are judged by its own update")

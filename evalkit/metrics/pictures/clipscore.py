@@ -1,15 +1,16 @@
 """CLIPScore and RefCLIPScore of answered captions.
 
     CLIPScore(c, v)       = 2.5 max(cos(c, v), 0), the caption reading "A photo depicts " + c
-    RefCLIPScore(c, v, R) = the harmonic mean of CLIPScore(c, v) and max over r in R of cos(c, r), the references
-    reading
-                            the same way
+    RefCLIPScore(c, v, R) = the harmonic mean of CLIPScore(c, v) and max(0, max over r in R of cos(c, r)), the
+                            references reading the same way
 
-`w` = 2.5 stands in the first and not in the second; both are means over pictures.
+`w` = 2.5 stands in the first and not in the second; both are means over pictures. Texts are cut at 77 tokens.
 
-Source: Hessel et al. 2021, arXiv:2104.08718; jmhessel/clipscore `clipscore.py`. It computes in 16 bits on a GPU and 32
-on a processor; here it is always 32. Published, ViT-B/32: its example captions .8584 and .8450 (good), .7153 and .7253
-(bad).
+Source: Hessel et al. 2021, arXiv:2104.08718; `clipscore.py` of jmhessel/clipscore at 1036465. Two things differ. It
+computes in 16 bits on a GPU and 32 on a processor; here it is always 32. Of the references it takes the best cosine as
+it is; here, as in the paper, one below 0 counts as 0, since with a negative number the harmonic mean means nothing, and
+where both parts are 0 so is the mean, which is not a number there. Published, ViT-B/32: its example captions .8584 and
+.8450 (good), .7153 and .7253 (bad).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from evalkit.workspace import Workspace
 
 PREFIX = "A photo depicts "
 WEIGHT = 2.5
-VERSION = 1
+VERSION = 2
 """Raised whenever either number changes."""
 
 Doubles = npt.NDArray[np.float64]
@@ -91,7 +92,7 @@ class ClipScore:
             every = self.encoder.texts([text for own in owned for text in own], cache)
         counts = [len(own) for own in owned]
         pairs = cosines(np.repeat(captions, counts, axis=0), every)
-        best = np.maximum.reduceat(pairs, np.cumsum([0, *counts[:-1]]))
+        best = np.maximum.reduceat(pairs, np.cumsum([0, *counts[:-1]])).clip(min=0)
         return [Tally(harmonic_mean(float(a), float(b))) for a, b in zip(plain, best, strict=True)]
 
 

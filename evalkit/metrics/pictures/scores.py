@@ -7,14 +7,14 @@ only the number that is made with them. Features are shared through the feature 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
 from evalkit.errors import RunError
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.metrics.chosen import chosen_names
-from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
+from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally, judged_elsewhere
 from evalkit.types import Image
 
 
@@ -116,12 +116,8 @@ class ScoreMetric:
             RunError: a sample was scored twice.
         """
         fields = {**self._fields, **self._score.fields()}
-        means = MeanMetric(self._protocol_name, fields, (self._score.measure,), _judged_already, self._names)
+        means = MeanMetric(self._protocol_name, fields, (self._score.measure,), judged_elsewhere, self._names)
         return means.finish(state)
-
-
-def _judged_already(_scored: Scored) -> Mapping[str, Tally]:
-    raise RuntimeError("the samples of a ScoreMetric are scored by its own update")
 
 
 def answered_picture(scored: Scored) -> Image:

@@ -17,7 +17,7 @@ def leave_one_out(matches: int, annotators: int) -> float:
     >>> [leave_one_out(matches, 10) for matches in range(6)]
     [0.0, 0.3, 0.6, 0.9, 1.0, 1.0]
 
-    Source: Antol et al. 2015, arXiv:1505.00468, and vqaEval.py of GT-Vision-Lab/VQA.
+    Source: Antol et al. 2015, arXiv:1505.00468, and vqaEval.py of GT-Vision-Lab/VQA at a013f00.
     """
     agreeing = matches * min(3, matches - 1)
     others = (annotators - matches) * min(3, matches)

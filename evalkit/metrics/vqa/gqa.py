@@ -1,7 +1,7 @@
 """GQA's numbers: accuracy, validity, plausibility, consistency, and the distance of the answers' distribution.
 
-Source: eval.py of GQA's eval.zip, whose accuracies take the balanced questions alone. Its distribution is the
-chi-square of each group weighted by the group's size, over 100.
+Source: eval.py of GQA's eval.zip (a copy: SHI-Labs/VCoder at 2f95684), whose accuracies take the balanced questions
+alone. Its distribution is the chi-square of each group weighted by the group's size, over 100.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ The quirks that are kept, each of which moves real scores:
   32 periods go, since a flag stands where the count belongs;
 - number words from `none` to `ten` become digits, before articles are dropped and contractions mended.
 
-Source: vqaEval.py of GT-Vision-Lab/VQA (written for Python 2, where `\d` is ASCII only); EvalAIAnswerProcessor of
-facebookresearch/mmf at c46b3b3; lmms_eval/tasks/vqav2/utils.py of EvolvingLMMs-Lab/lmms-eval at 0393078; the VQA
-evaluation of the VizWiz API.
+Source: vqaEval.py of GT-Vision-Lab/VQA at a013f00 (written for Python 2, where `\d` is ASCII only);
+EvalAIAnswerProcessor of facebookresearch/mmf at c46b3b3; lmms_eval/tasks/vqav2/utils.py of EvolvingLMMs-Lab/lmms-eval
+at 0393078; the VQA evaluation of the VizWiz API.
 """
 
 from __future__ import annotations

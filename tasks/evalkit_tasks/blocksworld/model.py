@@ -22,7 +22,11 @@ from evalkit_tasks.blocksworld.files import document
 from evalkit_tasks.blocksworld.records import scene_of
 from evalkit_tasks.blocksworld.render import PIXELS, render
 from evalkit_tasks.blocksworld.scene import Scene
+from evalkit_tasks.drawn_text import SIDE, drawn_text
+from evalkit_tasks.text_prompts import quoted_text
 
+TEXT_RENDERING = "text_rendering@1"
+"""The task whose words are drawn, though they are not of blocksworld."""
 _CODE = 1
 """Version of what this file answers; another answer to the same request is another version."""
 
@@ -72,6 +76,8 @@ class Oracle:
             yield position, self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
+        if request.task == TEXT_RENDERING:
+            return _written(request)
         if request.job in IMAGE_JOBS:
             scene = self._edited(request) if request.job == "text-guided-editing" else self._wished(request)
             return _missing(request) if scene is None else _drawn(scene, request)
@@ -117,6 +123,14 @@ def _longest_match(pairs: Sequence[tuple[str, V]], text: str) -> V | None:
 def _missing(request: Request) -> Failure:
     what = f"sample {request.sample_id} of {request.task}"
     return Failure("missing", f"{what} is not of blocksworld; use --data blocksworld")
+
+
+def _written(request: Request) -> Answer:
+    text = quoted_text(_words(request))
+    if not text:
+        return Failure("malformed", f"sample {request.sample_id} quotes no words to be written")
+    width, height = request.width or request.height or SIDE, request.height or request.width or SIDE
+    return Generation((image_of(drawn_text(text, width, height)),))
 
 
 def _drawn(scene: Scene, request: Request) -> Answer:

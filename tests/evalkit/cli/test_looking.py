@@ -38,6 +38,45 @@ def test_a_task_is_told_of_with_its_options(evalkit: Command) -> None:
     assert "small sums" in said
 
 
+def state_of(evalkit: Command, task: str) -> str:
+    """What the listing says of a task between its name and its summary."""
+    (line,) = (line for line in evalkit("ls", "tasks").out.splitlines() if line.startswith(f"  {task} "))
+    return line.removeprefix(f"  {task} ").strip().split("  ")[0]
+
+
+def test_what_a_task_lacks_on_this_machine_is_listed_with_how_to_get_it(
+    evalkit: Command, at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(at))  # no Java
+    monkeypatch.setenv("XDG_CACHE_HOME", str(at))  # nor weights that other tools have left
+    assert state_of(evalkit, "blocksworld_vqa") == "ready"
+    assert state_of(evalkit, "coco_caption") == "lacks data, weights, program"
+    (entry,) = (one for one in evalkit("ls", "tasks", "--json").document["tasks"] if one["name"] == "coco_caption")
+    assert [(one["kind"], one["name"]) for one in entry["missing"]] == [
+        ("data", "karpathy or coco"),
+        ("weights", "clip-openai-vit-b32"),
+        ("weights", "clip-merges"),
+        ("program", "java (for meteor, spice)"),
+    ]
+    said = evalkit("ls", "tasks", "coco_caption").out
+    assert "evalkit fetch coco; blocksworld, which is embedded, is taken until then" in said
+    assert "evalkit fetch clip-merges" in said
+    assert f"put its files into {at}/cache/datasets/gqa, or --data-dir" in evalkit("ls", "tasks", "gqa").out
+
+
+def test_data_that_are_there_are_not_missed(evalkit: Command, at: Path) -> None:
+    assert state_of(evalkit, "gqa") == "lacks data"
+    (at / "cache" / "datasets" / "gqa").mkdir(parents=True)
+    assert state_of(evalkit, "gqa") == "ready"
+    assert "missing    nothing" in evalkit("ls", "tasks", "gqa").out
+
+
+def test_golden_values_and_published_anchors_read_as_such(evalkit: Command) -> None:
+    said = evalkit("ls", "tasks", "coco_fid").out
+    assert "fid 31.675 ± 0.005 by -m retrieval  golden value" in said
+    assert "fid 9.09  GigaGAN (arXiv:2303.05511), as published" in said
+
+
 def test_runs_are_listed_with_their_number_and_stamps(evalkit: Command, at: Path) -> None:
     assert "no runs in runs" in evalkit("ls", "runs").out
     shown = evalkit(*RUN).out

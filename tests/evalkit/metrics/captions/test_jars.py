@@ -1,17 +1,20 @@
-"""METEOR through its jar equals pycocoevalcap's, and what is missing is said, or an error where it was asked for."""
+"""METEOR through its jar equals pycocoevalcap's, and what is missing is an error that says how to get it."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
 
+from evalkit import stats
 from evalkit.errors import RunError, WeightsError
 from evalkit.interfaces import Scored
-from evalkit.metrics.captions.jars import JarMetric, Meteor, Spice, spice_scores
-from evalkit.types import Estimate, Generation, Sample, Text, Unavailable
+from evalkit.metrics.captions.jars import JarMetric, JarScores, Meteor, _interval
+from evalkit.metrics.captions.spice import Spice, spice_scores
+from evalkit.types import Estimate, Generation, Sample, Text
 from tests.evalkit.metrics.captions.reference import real_captions
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="no Java to run METEOR with")
@@ -28,7 +31,7 @@ def real(data: Path, images: int) -> list[Scored]:
 @needs_java
 @pytest.mark.slow
 def test_meteor_is_pycocoevalcap_s(shared_data: Path) -> None:
-    metric = JarMetric(Meteor(), {"data": "coco"}, asked=True)
+    metric = JarMetric(Meteor(), {"data": "coco"})
     metric.prepare()
     scored = real(shared_data, 40)
     left, right = metric.update(metric.start(), scored[25:]), metric.update(metric.start(), scored[:25])
@@ -52,25 +55,51 @@ def test_meteor_is_pycocoevalcap_s(shared_data: Path) -> None:
 
 
 @needs_java
+@pytest.mark.slow
+def test_meteor_s_interval_is_of_the_scores_without_each_caption(shared_data: Path) -> None:
+    metric = JarMetric(Meteor(), {})
+    scored = real(shared_data, 3)
+    found = metric.finish(metric.update(metric.start(), scored))
+    whole = found.estimates["meteor"]
+    assert isinstance(whole, Estimate) and whole.interval is not None
+    without = []
+    for place in range(len(scored)):  # the program itself is asked without each of them
+        rest = metric.finish(metric.update(metric.start(), scored[:place] + scored[place + 1 :])).estimates["meteor"]
+        assert isinstance(rest, Estimate)
+        without.append(rest.value)
+    expected = stats.jackknife_interval(whole.value, np.array(without))
+    assert (whole.interval.low, whole.interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    influence = stats.jackknife_influence(np.array(without)).tolist()
+    told = dict(zip([one.sample.id for one in scored], influence, strict=True))
+    assert found.per_sample["meteor_influence"] == pytest.approx(told, abs=1e-9)
+
+
+def test_captions_of_one_picture_move_together_and_those_without_a_score_not_at_all() -> None:
+    known = np.array([0.1, 0.3, 0.2, 0.6])
+    scores = JarScores(0.3, np.append(known, np.nan), np.append(known - 0.3, np.nan))
+    clustered = _interval(scores, ["a", "a", "b", "b", "c"])
+    expected = stats.mean_interval(known, ["a", "a", "b", "b"])
+    assert clustered is not None
+    assert (clustered.low, clustered.high) == pytest.approx((expected.low, expected.high))
+    assert _interval(scores, ["a"] * 5) is None
+
+
+@needs_java
 def test_a_text_cannot_end_another_one_s_place() -> None:
     sample = Sample("1", (), (Text("a cat ||| a dog"), Text("a cat")))
     metric = JarMetric(Meteor(), {})
     odd = metric.finish(metric.update(metric.start(), [Scored(sample, Generation((Text("a ||| cat"),)))]))
     estimate = odd.estimates["meteor"]
     assert isinstance(estimate, Estimate) and 0 < estimate.value <= 1
+    assert estimate.interval is None, "of one caption there is none"
 
 
-def test_what_is_missing_is_said_and_an_error_where_it_was_asked_for(
+def test_what_is_missing_is_an_error_before_anything_is_generated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    metric = JarMetric(Meteor(), {})
-    metric.prepare()
-    scored = Scored(Sample("1", (), (Text("a cat"),)), Generation((Text("a cat"),)))
-    found = metric.finish(metric.update(metric.start(), [scored])).estimates["meteor"]
-    assert isinstance(found, Unavailable) and "no Java" in found.reason
     with pytest.raises(WeightsError, match="meteor cannot be made: no Java on this machine: install"):
-        metric.only(["meteor"]).prepare()
+        JarMetric(Meteor(), {}).prepare()
 
 
 @needs_java

@@ -12,10 +12,12 @@ import open_clip
 import pytest
 import torch
 import transformers
+from PIL import Image as PillowImage
+from torchvision import transforms
 
 from evalkit.downloads import file_sha256
 from evalkit.errors import DataError, NotEnoughSamples, RunError, UsageError, WeightsError
-from evalkit.features.backbones import BACKBONES
+from evalkit.features.backbones import BACKBONES, CLIP_MEAN, CLIP_STD
 from evalkit.features.encoder import Encoder, encoder
 from evalkit.images import Pixels, image_of, pixels
 from evalkit.interfaces import Scored
@@ -32,7 +34,8 @@ from tests.evalkit.features.conftest import photo_like
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
+def model() -> transformers.CLIPModel:
+    """A small random CLIP."""
     torch.manual_seed(4)
     tower = {
         "hidden_size": 32,
@@ -46,8 +49,14 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
         text_config={**tower, "vocab_size": 49408, "eos_token_id": 49407},
         projection_dim=24,
     )
+    return transformers.CLIPModel(config).eval()
+
+
+@pytest.fixture
+def small(model: transformers.CLIPModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
+    """The encoder that reads it from the file that transformers would have saved."""
     path = tmp_path / "clip.bin"
-    torch.save(transformers.CLIPModel(config).state_dict(), path)
+    torch.save(model.state_dict(), path)
     name = "clip-openai-vit-b32"
     file = WeightFile("clip.bin", file_sha256(path), path.stat().st_size, "clip-transformers", "features", "none")
     table: Mapping[str, Weight] = {**WEIGHTS, name: Weight(name, "a small one", (file,))}
@@ -149,6 +158,50 @@ def test_refclipscore_is_the_harmonic_mean_with_the_best_reference(small: Encode
         assert both.got == pytest.approx(harmonic_mean(a.got, b), abs=1e-5)
 
 
+SAID = ("a dog", "a red house", "two cats at sea", "word " * 100)
+PEOPLE = (["a dog runs", "one dog"], ["the house"], ["cats", "a ship with two cats", "sea"], ["words", "a dog"])
+
+
+def test_both_scores_are_those_of_the_official_steps_with_transformers(
+    model: transformers.CLIPModel, small: Encoder, tmp_path: Path
+) -> None:
+    """The steps of `clipscore.py`, one by one, with torchvision's preparation and transformers' forward."""
+    prepare = transforms.Compose(
+        [
+            transforms.Resize(32, interpolation=PillowImage.Resampling.BICUBIC),
+            transforms.CenterCrop(32),
+            transforms.ToTensor(),
+            transforms.Normalize(CLIP_MEAN, CLIP_STD),
+        ]
+    )
+    tokens = open_clip.get_tokenizer("ViT-B-32")
+
+    def texts(some: Sequence[str]) -> torch.Tensor:
+        held = model.text_model(input_ids=tokens(["A photo depicts " + text for text in some]))
+        return torch.nn.functional.normalize(model.text_projection(held.pooler_output))
+
+    photos = [photo_like(seed, 40 + 9 * seed, 50) for seed in range(4)]
+    with torch.inference_mode():
+        planes = torch.stack([prepare(PillowImage.fromarray(photo)) for photo in photos])
+        pictures = model.visual_projection(model.vision_model(pixel_values=planes).pooler_output)
+        captions = texts(SAID)
+        per = 2.5 * (torch.nn.functional.normalize(pictures) * captions).sum(dim=1).clamp(min=0)
+        best = torch.stack([(texts(own) @ said).max() for own, said in zip(PEOPLE, captions, strict=True)])
+    assert 0 < len(per.nonzero()) < 4, "a random CLIP is far from some of the texts"
+    assert best[-1] < 0 < best[:-1].min(), "the last picture's references are far from its caption: 0, as in the paper"
+    best = best.clamp(min=0)
+    rows = [
+        Scored(Sample(str(n), (image_of(photo, "source"),), tuple(map(Text, own))), Generation((Text(said),)))
+        for n, (photo, own, said) in enumerate(zip(photos, PEOPLE, SAID, strict=True))
+    ]
+    plain, with_references = clipscore_metrics(_here(tmp_path), small, "captions", {})
+    found = plain.finish(plain.update(plain.start(), rows)).per_sample["clipscore[openai-vit-b32]"]
+    assert list(found.values()) == pytest.approx(per.tolist(), abs=1e-4)
+    both = with_references.finish(with_references.update(with_references.start(), rows))
+    expected = (2 * per * best / (per + best)).nan_to_num(0)
+    assert list(both.per_sample["refclipscore[openai-vit-b32]"].values()) == pytest.approx(expected.tolist(), abs=1e-4)
+
+
 def test_harmonic_mean_by_hand() -> None:
     # The published example, good captions: CLIPScore .8584; RefCLIPScore of one picture from its two parts.
     assert harmonic_mean(0.8, 0.9) == pytest.approx(0.8470588)
@@ -171,8 +224,6 @@ def test_difference_is_taken_at_the_other_picture_s_size() -> None:
     score = PixelDifference("l1", _target, "target")
     target = np.full((20, 30, 3), 51, np.uint8)
     assert score.tallies([_edit("a", np.zeros((40, 60, 3), np.uint8), target)])[0].got == pytest.approx(0.2)
-    from PIL import Image as PillowImage
-
     picture = photo_like(1, 40, 60)
     theirs = np.asarray(PillowImage.fromarray(picture).resize((30, 20)))
     assert np.array_equal(sized_like(picture, target), theirs), "Pillow's default filter, as MagicBrush relies on"
