@@ -37,8 +37,8 @@ class WeightFile:
     file: str
     """Name in evalkit's weight folder."""
     sha256: str
-    """All of its digits, or as many of the first as are published: none where none is, and then a revision in `urls` pins it.
-    What is found has all."""
+    """All of its digits, or as many of the first as are published: none where none is, and then a revision in `urls`
+    pins it. What is found has all."""
     size: int
     layout: Layout
     offers: str

@@ -123,7 +123,7 @@ def test_a_missing_weight_says_what_it_is_and_where_it_can_be_had(tmp_path: Path
     with pytest.raises(WeightsError) as caught:
         Mask2Former(Workspace(cache=tmp_path, offline=True)).prepare()
     file = WEIGHTS[MASK2FORMER].files[0]
-    for needed in (file.file, "about 276 MB", "its revision pins it", file.licence, *file.urls):
+    for needed in (file.file, "about 276 MB", "SHA-256 not published", file.licence, *file.urls):
         assert needed in str(caught.value)
 
 
