@@ -23,6 +23,9 @@ Layout: TypeAlias = Literal[
     "controlnet-hed",
     "mmseg",
     "safetensors",
+    "detector-torchvision",
+    "mask2former-transformers",
+    "yolo-onnx",
 ]
 """How a file names and packs its tensors. `clip-merges` is a tokeniser's list of merges."""
 
@@ -34,7 +37,8 @@ class WeightFile:
     file: str
     """Name in evalkit's weight folder."""
     sha256: str
-    """All of its digits, or as many of the first as are published: none where none is. What is found has all."""
+    """All of its digits, or as many of the first as are published: none where none is, and then a revision in `urls`
+    pins it. What is found has all."""
     size: int
     layout: Layout
     offers: str
@@ -49,6 +53,10 @@ class WeightFile:
     """A command that gets it and that evalkit does not run by itself, such as one that runs a package's setup code."""
     about: bool = False
     """Whether `size` is rounded: then only the digest is checked."""
+
+    def is_named_by(self, sha256: str) -> bool:
+        """Return whether a file of this digest can be this one."""
+        return sha256.startswith(self.sha256)
 
     @property
     def is_pinned(self) -> bool:

@@ -1,7 +1,6 @@
 """The weight files that metrics read: what each is, how it is recognised, and where it is looked for.
 
-A weight may come as one of several files; each is pinned by size and SHA-256, or by as much of them as is published. It
-is looked for, in this order:
+A weight may come as one of several files; each is pinned by size and SHA-256. It is looked for, in this order:
 
 1. the file named by `$EVALKIT_WEIGHTS_<NAME>` (`EVALKIT_WEIGHTS_FID_INCEPTION_2015_12_05`)
 2. evalkit's weight folder: `$EVALKIT_WEIGHTS`, or `weights` in the cache
@@ -17,7 +16,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.downloads import fetch, file_sha256
@@ -34,14 +33,12 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A weight that is here: the path of its file, checked, and what the table says of that file.
-
-    `file.sha256` is the digest of what was found, all of it, also where less is published.
-    """
+    """A weight that is here: the path of its file, checked, its digest, and what the table says of that file."""
 
     name: str
     path: Path
     file: WeightFile
+    sha256: str
 
 
 def weight(name: str, table: Mapping[str, Weight] = WEIGHTS) -> Weight:
@@ -79,7 +76,7 @@ def find(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS)
     for file in wanted.files:
         path = workspace.weights / file.file
         if path.is_file():
-            return Found(name, path, replace(file, sha256=_require_intact(path, file, workspace)))
+            return Found(name, path, file, _intact(path, file, workspace))
     return _left_by_another_tool(wanted, workspace)
 
 
@@ -89,8 +86,8 @@ def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
         raise WeightsError(f"${wanted.variable} names {path}, which is not a file; correct or unset it")
     found = _sha256(path, workspace)
     for file in wanted.files:
-        if found.startswith(file.sha256):
-            return Found(wanted.name, path, replace(file, sha256=found))
+        if file.is_named_by(found):
+            return Found(wanted.name, path, file, found)
     known = ", ".join(sorted({file.sha256 for file in wanted.files}))
     raise WeightsError(
         f"${wanted.variable} names {path} with SHA-256 {found}, but {wanted.name} has {known}; correct or unset it"
@@ -102,9 +99,8 @@ def _left_by_another_tool(wanted: Weight, workspace: Workspace) -> Found | None:
         for path in _places(file):
             if not path.is_file():
                 continue
-            right_size = file.exact_size in {None, path.stat().st_size}
-            if right_size and (found := _sha256(path, workspace)).startswith(file.sha256):
-                return Found(wanted.name, path, replace(file, sha256=found))
+            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(_sha256(path, workspace)):
+                return Found(wanted.name, path, file, _sha256(path, workspace))
             workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
     return None
 
@@ -116,17 +112,17 @@ def _places(file: WeightFile) -> Iterator[Path]:
         yield _user_cache() / file.cached
 
 
-def _require_intact(path: Path, file: WeightFile, workspace: Workspace) -> str:
-    """Return the SHA-256 of a file in the weight folder.
+def _intact(path: Path, file: WeightFile, workspace: Workspace) -> str:
+    """Return the digest of the file at `path`, if it is what the table says.
 
     Raises:
-        WeightsError: it is not that of the table, or the size is not.
+        WeightsError: it is not.
     """
     size = path.stat().st_size
     if file.exact_size not in {None, size}:
         raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
     found = _sha256(path, workspace)
-    if not found.startswith(file.sha256):
+    if not file.is_named_by(found):
         raise WeightsError(f"{path} has SHA-256 {found} instead of {file.sha256}; delete it to fetch it again")
     return found
 
@@ -178,7 +174,7 @@ def require(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGH
     for file, source in _sources(wanted):
         try:
             path = _fetch(wanted, file, source, workspace)
-            return Found(name, path, replace(file, sha256=_require_intact(path, file, workspace)))
+            return Found(name, path, file, _intact(path, file, workspace))
         except DataError as error:
             tried.append(str(error))
     raise _missing(wanted, workspace, tried)

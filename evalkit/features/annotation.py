@@ -60,7 +60,7 @@ class WeightedAnnotator:
         Raises:
             WeightsError: see `prepare`.
         """
-        own: dict[str, JsonScalar] = {"annotator": self.name, "annotator_weights": self.found.file.sha256}
+        own: dict[str, JsonScalar] = {"annotator": self.name, "annotator_weights": self.found.sha256}
         return {**own, "annotator_dtype": "float32", **self.choices}
 
     @cached_property

@@ -90,7 +90,7 @@ class Encoder:
         """
         return {
             "extractor": self.name,
-            "weights": self._found.file.sha256,
+            "weights": self._found.sha256,
             "dtype": "float32",
             "decoder": "pillow",
             **self._backbone.inputs.fields,

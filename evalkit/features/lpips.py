@@ -74,7 +74,7 @@ class Lpips:
         return {
             "extractor": f"lpips-v0.1-{self._network}",
             "backbone": BACKBONE_WEIGHTS[self._network],
-            "linear_weights": self._found[1].file.sha256,
+            "linear_weights": self._found[1].sha256,
             "dtype": "float32",
             "decoder": "pillow",
         }
@@ -88,7 +88,7 @@ class Lpips:
         """
         document: Json = {
             "protocol": dict(self.protocol_fields),
-            "weights": self._found[0].file.sha256,
+            "weights": self._found[0].sha256,
             "code": CODE_VERSION,
             "device": self._workspace.device,
             "machine": platform.machine(),

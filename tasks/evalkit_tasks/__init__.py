@@ -132,4 +132,12 @@ DATA: tuple[DataSpec, ...] = (
         licence="MIT",
         size="3 MB",
     ),
+    DataSpec(
+        name="geneval",
+        summary="GenEval's 553 prompts with what each asks for",
+        factory="evalkit_tasks.geneval_prompts:fetch_geneval",
+        locate="evalkit_tasks.geneval_prompts:locate_geneval",
+        licence="MIT",
+        size="85 kB",
+    ),
 )

@@ -153,6 +153,52 @@ _DRAWBENCH = TaskSpec(
     licence="none given: treat as restricted",
 )
 
+_FASTER = "fasterrcnn-resnet50-fpn-v2"
+_OBJECT_TO_IMAGE = TaskSpec(
+    name="object_to_image",
+    version=1,
+    job="object-to-image",
+    summary="pictures from COCO's labelled boxes: AP of a pinned detector on them, beside its AP on the real photos",
+    factory="evalkit_tasks.object_to_image:object_to_image",
+    data=("coco", "blocksworld"),
+    metrics=(f"ap[{_FASTER}]", f"ap50[{_FASTER}]", f"photo_ap[{_FASTER}]", f"photo_ap50[{_FASTER}]"),
+    protocols=("layout-ap",),
+    weights=(_FASTER,),
+    options=(
+        Option("detector", _FASTER, f"{_FASTER}, retinanet-resnet50-fpn-v2 or yolo11n-onnx (AGPL-3.0)"),
+        Option("split", "", "val2017, val2014, ...; the default is the first of these two that is found"),
+        Option("caption", "first", "first: the photo's first caption is said with the boxes; none: it is not"),
+        Option("min_area", "0.02", "objects are asked for whose box is more than this share of the photo"),
+        Option("min_objects", "3", "photos are asked for that have so many such objects or more"),
+        Option("max_objects", "8", "and no more than so many"),
+    ),
+    citation="Lin 2014, arXiv:1405.0312; Johnson 2018, arXiv:1804.01622; Sun 2019, arXiv:1908.07500",
+    licence="annotations CC BY 4.0; photos under their Flickr terms",
+)
+
+_M2F = "mask2former-swin-s-hf"
+_GENEVAL = TaskSpec(
+    name="geneval",
+    version=1,
+    job="text-to-image",
+    summary="553 prompts of objects, counts, colours and places, judged by a detector: six task means and their mean",
+    factory="evalkit_tasks.geneval:geneval",
+    data=("geneval", "blocksworld"),
+    metrics=(
+        *(f"geneval[{_M2F}]", f"single_object[{_M2F}]", f"two_object[{_M2F}]", f"counting[{_M2F}]"),
+        *(f"colors[{_M2F}]", f"position[{_M2F}]", f"color_attr[{_M2F}]"),
+    ),
+    protocols=("geneval",),
+    weights=(_M2F, "clip-openai-vit-l14", "clip-merges"),
+    needs=(Need("transformers", "package", "pip install 'evalkit-multimodal[transformers]'", f"those of {_M2F}"),),
+    options=(
+        Option("detector", _M2F, f"{_M2F}, or a box detector: {_FASTER}, yolo11n-onnx (AGPL-3.0), ..."),
+        Option("pictures", "4", "pictures that are asked for of each prompt"),
+    ),
+    citation="Ghosh 2023, arXiv:2310.11513; Cheng 2022, arXiv:2112.01527",
+    licence="MIT",
+)
+
 _READ = ("exact_text[ppocr-v4]", "word_accuracy[ppocr-v4]", "character_accuracy[ppocr-v4]")
 _TEXT_RENDERING = TaskSpec(
     name="text_rendering",
@@ -175,5 +221,5 @@ _TEXT_RENDERING = TaskSpec(
 
 PICTURE_TASKS: tuple[TaskSpec, ...] = (
     *(_MAGICBRUSH, _INSTRUCTPIX2PIX, _EMU_EDIT, _PIE_BENCH, _TEDBENCH),
-    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _TEXT_RENDERING),
+    *(_GEDIT_BENCH, _IMGEDIT, _PARTI_PROMPTS, _DRAWBENCH, _TEXT_RENDERING, _OBJECT_TO_IMAGE, _GENEVAL),
 )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar, overload
+from typing import Literal, TypeVar, overload
 
 import numpy as np
 
@@ -93,12 +93,14 @@ def _image(picture: FilePicture | ZipPicture, numbers: Vectors) -> Image:
 class ShownSamples(Sequence[Sample]):
     """Samples that each start with a picture, which is looked at when the sample is asked for.
 
-    `samples` are without it; `pictures` are theirs, in the same order.
+    `samples` are without it; `pictures` are theirs, in the same order. It comes before the other `parts`, or before the
+    other `references` where a model shall not see it.
     """
 
     workspace: Workspace
     samples: Sequence[Sample]
     pictures: Sequence[NamedPicture]
+    among: Literal["parts", "references"] = "parts"
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -119,7 +121,10 @@ class ShownSamples(Sequence[Sample]):
             place = range(len(self))[index]
             return self[place : place + 1][0]
         images = shown_images(self.pictures[index], self.workspace)
-        return [replace(s, parts=(i, *s.parts)) for s, i in zip(self.samples[index], images, strict=True)]
+        with_pictures = zip(self.samples[index], images, strict=True)
+        if self.among == "references":
+            return [replace(s, references=(i, *s.references)) for s, i in with_pictures]
+        return [replace(s, parts=(i, *s.parts)) for s, i in with_pictures]
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self[:])

@@ -76,18 +76,20 @@ def test_the_named_file_comes_before_the_folder_and_the_folder_before_the_hub(
 ) -> None:
     full, small = table["a-net"].files
     hub = _put(tmp_path / "torch" / "hub" / "checkpoints" / "hub-full.pth", FULL)
-    assert find("a-net", workspace, table) == Found("a-net", hub, full)
+    assert find("a-net", workspace, table) == Found("a-net", hub, full, full.sha256)
     own = _put(workspace.weights / "small.pt", SMALL)
-    assert find("a-net", workspace, table) == Found("a-net", own, small)
+    assert find("a-net", workspace, table) == Found("a-net", own, small, small.sha256)
     named = _put(tmp_path / "elsewhere.bin", SMALL)
     monkeypatch.setenv("EVALKIT_WEIGHTS_A_NET", str(named))
-    assert find("a-net", workspace, table) == Found("a-net", named, small)
+    assert find("a-net", workspace, table) == Found("a-net", named, small, small.sha256)
 
 
 def test_the_more_complete_file_of_two_is_taken(workspace: Workspace, table: dict[str, Weight]) -> None:
     _put(workspace.weights / "small.pt", SMALL)
     full = _put(workspace.weights / "full.pth", FULL)
-    assert find("a-net", workspace, table) == Found("a-net", full, table["a-net"].files[0])
+    assert find("a-net", workspace, table) == Found(
+        "a-net", full, table["a-net"].files[0], table["a-net"].files[0].sha256
+    )
 
 
 def test_a_named_file_that_is_missing_or_another_is_an_error_not_a_miss(
@@ -145,7 +147,9 @@ def test_a_missing_weight_is_fetched_from_the_first_source_that_has_it(
 ) -> None:
     _put(tmp_path / "served.pth", FULL)
     found = require("a-net", workspace, table)
-    assert found == Found("a-net", workspace.weights / "full.pth", table["a-net"].files[0])
+    assert found == Found(
+        "a-net", workspace.weights / "full.pth", table["a-net"].files[0], table["a-net"].files[0].sha256
+    )
     assert found.path.read_bytes() == FULL
     assert "a-net (full.pth, 0 MB, MIT) from file://" in _lines(workspace)[-1]
     assert require("a-net", workspace, table) == found
@@ -221,9 +225,9 @@ def test_a_digest_that_is_published_in_part_or_not_at_all_is_made_whole_by_what_
         file = WeightFile("net.bin", known, 7, "mmseg", "maps", "none", urls=("https://x/net.bin",), about=True)
         table = {"net": Weight("net", "a net", (file,))}
         workspace = Workspace(cache=tmp_path, offline=True)
-        assert require("net", workspace, table).file.sha256 == whole
+        assert require("net", workspace, table).sha256 == whole
         monkeypatch.setenv("EVALKIT_WEIGHTS_NET", str(tmp_path / "elsewhere.bin"))
-        assert require("net", workspace, table).file.sha256 == whole
+        assert require("net", workspace, table).sha256 == whole
         monkeypatch.delenv("EVALKIT_WEIGHTS_NET")
         assert file.digest_text.startswith(described)
     (tmp_path / "weights" / "net.bin").write_bytes(b"others!")

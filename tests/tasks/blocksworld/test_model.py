@@ -16,7 +16,9 @@ from evalkit_tasks.blocksworld.model import Oracle, Truth, oracle_model
 
 @pytest.fixture(scope="module")
 def oracle() -> Oracle:
-    return oracle_model(Workspace(), "", {})
+    built = oracle_model(Workspace(), "", {})
+    assert isinstance(built, Oracle)
+    return built
 
 
 def picture(archive: str, member: str) -> Image:

@@ -68,7 +68,9 @@ def tasks() -> dict[str, Task]:
 
 @pytest.fixture(scope="module")
 def oracle() -> Oracle:
-    return oracle_model(Workspace(), "", {})
+    built = oracle_model(Workspace(), "", {})
+    assert isinstance(built, Oracle)
+    return built
 
 
 @dataclass
