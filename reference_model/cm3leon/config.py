@@ -292,8 +292,9 @@ def _check_image(image: ImageTokenizerConfig) -> None:
     _check_decoder(image.drawn_by, image.down)
     if image.pixels % image.down:
         raise ValueError(f"image.pixels is {image.pixels}, which {image.down} pixels a code do not divide")
-    if image.channels % 32:
-        raise ValueError(f"image.channels is {image.channels}, not a multiple of the 32 groups of each norm")
+    for name, channels in (("channels", image.channels), ("decoder.channels", image.drawn_by.channels)):
+        if channels % 32:
+            raise ValueError(f"image.{name} is {channels}, not a multiple of the 32 groups of each norm")
 
 
 def _check_local(image: ImageTokenizerConfig) -> None:
@@ -307,12 +308,9 @@ def _check_local(image: ImageTokenizerConfig) -> None:
 def _check_decoder(decoder: DecoderConfig, down: int) -> None:
     where = "image.decoder"
     _check_range(where, "channels", decoder.channels, _LARGEST)
-    for name, value in (
-        ("multipliers", len(decoder.multipliers)),
-        ("blocks", decoder.blocks),
-        ("patch", decoder.patch),
-    ):
-        _check_range(where, name, value, 64)
+    _check_range(where, "multipliers", len(decoder.multipliers), 64)
+    _check_range(where, "blocks", decoder.blocks, 64)
+    _check_range(where, "patch", decoder.patch, 64)
     for i, factor in enumerate(decoder.multipliers):
         _check_range(where, f"multipliers[{i}]", factor, 1024)
     if decoder.patch << (len(decoder.multipliers) - 1) != down:

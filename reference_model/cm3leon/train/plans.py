@@ -69,26 +69,26 @@ class Plan:
     """Standard deviation of the transformer's first weights."""
 
 
+_TOKENIZER = TokenizerRecipe(
+    batch=32, warmup=100, squared=6.0, gradient=0.3, told=0.3, perceptual=0.0, muon_rate=12.0, crowded=True
+)
 _GPU = Plan(
     seer=Schedule(1_200, 2e-3, 50),
     seer_batch=128,
-    tokenizer=Schedule(5_409, 1.5e-3, 200),
-    tokenizer_recipe=TokenizerRecipe(batch=256, perceptual=0.3),
+    tokenizer=Schedule(8_000, 3e-3, 100, floor=0.02),
+    tokenizer_recipe=replace(_TOKENIZER, batch=256, perceptual=0.3),
     encoder=Schedule(1_500, 2e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=1024),
     shards=60,
     pretrain=Schedule(900, 2e-3, 100),
     finetune=Schedule(4_500, 2e-3, 50, floor=0.01),
-    language=LanguageRecipe(documents=768, row=448, muon_rate=6.0),
+    language=LanguageRecipe(documents=768, row=448, muon_rate=12.0),
 )
 _CPU = replace(
     _GPU,
     seer=Schedule(2_500, 2e-3, 50),
     seer_batch=32,
-    tokenizer=Schedule(4_000, 3e-3, 100, floor=0.02),
-    tokenizer_recipe=TokenizerRecipe(
-        batch=32, warmup=100, squared=6.0, gradient=0.3, told=0.3, perceptual=0.0, muon_rate=12.0, crowded=True
-    ),
+    tokenizer_recipe=_TOKENIZER,
     encoder=Schedule(2_000, 1e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=256),
     shards=14,

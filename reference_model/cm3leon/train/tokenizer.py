@@ -9,7 +9,7 @@ Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A.1 (running means)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -130,10 +130,10 @@ class TokenizerStage:
     def batch(self, number: int) -> Batch:
         """Return `pictures` `(B, H, W, 3)`, and the class and kind of each pixel, `labels` and `kinds` `(B, H, W)`.
 
-        The kind is -1 throughout a map, which the seer does not know.
+        The kind is -1 throughout a map, which has none.
         """
         first = number * self._recipe.batch
-        places = range(first, first + self._recipe.batch)
+        places: Sequence[int] = range(first, first + self._recipe.batch)
         if self._recipe.crowded:
             places = [place if place % 2 else 3 * place + 2 for place in places]
         drawn = [_seen(self._source(place), place) for place in places]
