@@ -18,6 +18,8 @@ from evalkit.workspace import Workspace
 
 SHIPPED_NAME = "blocksworld"
 NAMES = (SHIPPED_NAME, *REPOSITORIES)
+SHIPPED_DEFAULTS = Defaults({"text-to-image": 3.0, "text-guided-editing": 1.5})
+"""What the shipped model draws with, chosen on scenes that are in no held-out set."""
 
 
 def cm3leon_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Cm3leon:
@@ -37,7 +39,7 @@ def cm3leon_model(workspace: Workspace, argument: str, options: Mapping[str, str
 
 def _shipped_model(workspace: Workspace, options: Mapping[str, str]) -> Cm3leon:
     require_applicable(SHIPPED_NAME, options, OPTIONS)
-    settings = settings_of(workspace, options, "fp32", Defaults())
+    settings = settings_of(workspace, options, "fp32", SHIPPED_DEFAULTS)
     folder = Path(options["weights"]) if options.get("weights") else SHIPPED
     try:
         bundle = read(folder, settings.dtype, settings.device)
