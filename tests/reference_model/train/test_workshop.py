@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_shared_weights_without_other_processes_are_refused(tmp_path: Path) -> N
     workshop.adopt()
     with pytest.raises(ValueError, match="torchrun --nproc-per-node"):
         workshop.sharded_transformer()
+
+
+@pytest.mark.parametrize("plan", ["cpu", "gpu"])
+def test_only_a_perceptual_term_needs_the_seer(plan: str, tmp_path: Path) -> None:
+    small = replace(PLANS[plan], tokenizer_recipe=replace(PLANS[plan].tokenizer_recipe, batch=2))
+    workshop = Workshop(small, tmp_path, Pace(), "cpu", steps=1)
+    if small.tokenizer_recipe.perceptual:
+        with pytest.raises(ValueError, match="run the stage 'seer' first"):
+            workshop.tokenizer()
+    else:
+        workshop.tokenizer()
+        assert workshop.trained_tokenizer().config == small.image
