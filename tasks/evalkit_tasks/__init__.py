@@ -135,8 +135,8 @@ DATA: tuple[DataSpec, ...] = (
     DataSpec(
         name="geneval",
         summary="GenEval's 553 prompts with what each asks for",
-        factory="evalkit_tasks.geneval_prompts:fetch_geneval",
-        locate="evalkit_tasks.geneval_prompts:locate_geneval",
+        factory="evalkit_tasks.sources:fetch_geneval",
+        locate="evalkit_tasks.sources:locate_geneval",
         licence="MIT",
         size="85 kB",
     ),

@@ -1,6 +1,6 @@
 """GenEval: whether objects, counts, colours and places are as the prompt says (`geneval@1`, text-to-image).
 
-One of the 553 items of `evaluation_metadata.jsonl`:
+One item of the 553 of `evaluation_metadata.jsonl`:
 
     {"tag": "color_attr", "include": [{"class": "wine glass", "count": 1, "color": "purple"},
      {"class": "apple", "count": 1, "color": "black"}], "prompt": "a photo of a purple wine glass and a black apple"}
@@ -34,7 +34,8 @@ SD1.5 .43 (.97 .38 .35 .76 .04 .06), SD2.1 .50 (.98 .51 .44 .85 .07 .17), SDXL .
 Pitfalls. Rewritten prompts and other detectors raise scores: neither compares with these. Pictures in another style
 than photos are found less. One picture a prompt has the same mean and a wider interval.
 
-Data: djghosh13/geneval at af4902f2 (MIT). Source: Ghosh et al. 2023, arXiv:2310.11513.
+Official scorer: djghosh13/geneval, `evaluation/evaluate_images.py` and `summary_scores.py`, at af4902f. Data: its
+`prompts/` (MIT). Source: Ghosh et al. 2023, arXiv:2310.11513.
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ from evalkit_tasks.blocksworld.task import answered_reading
 from evalkit_tasks.caption_sets import DEMO
 from evalkit_tasks.geneval_judging import TAGS, class_names
 from evalkit_tasks.geneval_metric import PROTOCOL, GenEvalMetric, measures
-from evalkit_tasks.geneval_prompts import COUNTS, FILE, LICENCE, read_items
+from evalkit_tasks.geneval_prompts import COUNTS, LICENCE, read_items
 from evalkit_tasks.options import one_of, whole_number
 from evalkit_tasks.sample_task import SampleTask
+from evalkit_tasks.sources import GENEVAL, geneval_directory
 
 NAME = "geneval@1"
 PICTURES = 4
@@ -78,8 +80,10 @@ def geneval(workspace: Workspace, protocol: str | None, options: Mapping[str, st
         UsageError: other data are asked for, or an option has no such value.
         DataError: the prompts are asked for and missing, or malformed.
     """
-    directory = workspace.data_dir or workspace.datasets / "geneval"
-    asked = workspace.data or ("geneval" if workspace.data_dir or (directory / FILE).is_file() else "blocksworld")
+    directory = geneval_directory(workspace)
+    asked = workspace.data or (
+        "geneval" if workspace.data_dir or (directory / GENEVAL.name).is_file() else "blocksworld"
+    )
     pictures = whole_number(options, "pictures", PICTURES)
     if asked == "geneval":
         return _official(replace(workspace, data=asked, data_dir=directory), options, pictures)
@@ -87,15 +91,15 @@ def geneval(workspace: Workspace, protocol: str | None, options: Mapping[str, st
         raise UsageError(f"no data named {asked!r}{nearest(asked, KNOWN)}")
     if workspace.data is None:
         workspace.progress.say(
-            f"no {FILE} in {directory}: using the embedded blocksworld's captions, and stamping its numbers as {DEMO} "
-            "(`evalkit fetch geneval` gets the official prompts)"
+            f"no {GENEVAL.name} in {directory}: using the embedded blocksworld's captions, and stamping its numbers as "
+            f"{DEMO} (`evalkit fetch geneval` gets the official prompts)"
         )
     one_of(options, "detector", (ORACLE,))
     return _drawn(embedded(workspace), pictures)
 
 
 def _official(workspace: Workspace, options: Mapping[str, str], pictures: int) -> SampleTask:
-    items = read_items((workspace.data_dir or workspace.datasets / "geneval") / FILE, class_names(COCO_CATEGORIES))
+    items = read_items(geneval_directory(workspace) / GENEVAL.name, class_names(COCO_CATEGORIES))
     samples, by_sample = [], {}
     for number, item in enumerate(items):
         for picture in range(pictures):

@@ -14,20 +14,14 @@ from typing import Literal
 
 from pydantic import Field, TypeAdapter
 
-from evalkit.downloads import fetch
 from evalkit.errors import DataError
-from evalkit.workspace import Workspace
 from evalkit_tasks.coco_json import Strict, parsed, require_new
 from evalkit_tasks.edit_sets import require_text
 from evalkit_tasks.geneval_judging import COLOURS, TAGS, Clause, Item, Relation
 
-FILE = "evaluation_metadata.jsonl"
 COUNTS: Mapping[str, int] = dict(zip(TAGS, (80, 99, 80, 94, 100, 100), strict=True))
 """Prompts of each task."""
 LICENCE = "MIT"
-COMMIT = "af4902f24d3ca90ebbb446dd9891a59e0f82725f"
-URL = f"https://raw.githubusercontent.com/djghosh13/geneval/{COMMIT}/prompts/{FILE}"
-SHA256, SIZE = "5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13", 85_209
 
 
 class _Clause(Strict):
@@ -82,19 +76,3 @@ def _clauses(found: list[_Clause], where: str, names: Collection[str]) -> tuple[
                 f"{where}: clause {number} is beside clause {one.position[1]}, no earlier one; mend the line"
             )
     return tuple(Clause(one.name, one.count, one.color, one.position) for one in found)
-
-
-def fetch_geneval(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
-    """Return the official file, fetched if it is not at hand.
-
-    Raises:
-        DataError: it cannot be had, or is another one.
-    """
-    to = (workspace.data_dir or workspace.datasets / "geneval") / FILE
-    return [to if to.is_file() else fetch(URL, to, workspace, sha256=SHA256, size=SIZE)]
-
-
-def locate_geneval(workspace: Workspace) -> list[tuple[str, Path | None]]:
-    """Return the official file with where it was found."""
-    path = (workspace.data_dir or workspace.datasets / "geneval") / FILE
-    return [("prompts", path if path.is_file() else None)]

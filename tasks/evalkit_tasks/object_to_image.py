@@ -32,8 +32,9 @@ Protocol `layout-ap`. Choices that move the number:
 The interval is a jackknife over photos. With the embedded blocksworld a COCO detector is senseless: there the analytic
 oracle reads the picture, every block with the score 1, and its name stands in the numbers: `ap[oracle]`.
 
-Published, by other detectors and filters, none comparable: GLIGEN and others report the AP of YOLOv4 ("YOLO score");
-GLIGEN's own evaluation is known to differ from its paper (gligen/GLIGEN issue 519). Faster R-CNN's 46.7 and RetinaNet's
+Anchors: published ones are by other detectors and filters, none comparable. There is no official scorer: GLIGEN and
+others report the AP of YOLOv4 ("YOLO score"), and GLIGEN's own evaluation is known to differ from its paper
+(gligen/GLIGEN issue 519). Faster R-CNN's 46.7 and RetinaNet's
 41.5 on all of val2017 (pytorch/vision#5763, #5756) are with every object counted; `photo_ap` is with large ones only.
 
 Pitfalls. AP at n = 100 photos is another expectation than at 3,000: compare at equal n. A detector rewards pictures in

@@ -4,7 +4,8 @@ One item of ADE20K: `annotations/validation/ADE_val_00000001.png`, 683 x 512 pix
 road, grass, sidewalk and earth, brought to 512 x 512 and shown in the benchmark's colours, role `segmentation`. With a
 caption where one is known (`-t captions=FILE`), and of COCO-Stuff's photos the first of captions_val2017.json.
 
-Protocol: ControlNet++'s (liming-ai/ControlNet_Plus_Plus at 9ffe264, `eval/eval_ade20k.sh`, `eval_cocostuff.sh`). A
+Protocol: ControlNet++'s. Official scorer: liming-ai/ControlNet_Plus_Plus, `eval/eval_ade20k.sh` and
+`eval_cocostuff.sh`, at 9ffe264. A
 segmenter that was trained on the same classes reads the answer, and its reading is compared with the map:
 
     miou[...]            mean over classes of intersection by union, both summed over all answers; a class that neither

@@ -120,6 +120,13 @@ EASY_VQA_WHEEL = "easy_vqa-1.0-py3-none-any.whl"
 EASY_VQA_SHA256 = "fcb51b309b78c7b00f97b64cdbcbcf5c105f94da1b39c0796cee5a787c4f650f"
 _EASY_VQA_REQUIREMENT = "easy-vqa==1.0"
 
+_GENEVAL_COMMIT = "af4902f24d3ca90ebbb446dd9891a59e0f82725f"
+GENEVAL = Source(
+    f"https://raw.githubusercontent.com/djghosh13/geneval/{_GENEVAL_COMMIT}/prompts/evaluation_metadata.jsonl",
+    85_209,
+    "5c48e0813e812e3c373fa5c8ed07a8f0a483be30272b4427b0559c8048e67c13",
+)
+
 
 def coco_directory(workspace: Workspace) -> Path:
     """Return the folder where MS-COCO is looked for: `--data-dir`, or where `evalkit fetch coco` puts it."""
@@ -229,6 +236,26 @@ def easy_vqa_wheel(workspace: Workspace, directory: Path) -> Path:
         )
     workspace.progress.say(f"fetching {_EASY_VQA_REQUIREMENT} (3 MB, MIT) from the package index")
     return fetch_wheel(_EASY_VQA_REQUIREMENT, path, workspace, sha256=EASY_VQA_SHA256, size=3_215_672)
+
+
+def geneval_directory(workspace: Workspace) -> Path:
+    """Return the folder where GenEval's prompts are looked for."""
+    return workspace.data_dir or workspace.datasets / "geneval"
+
+
+def fetch_geneval(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
+    """Return GenEval's prompts, fetched if they are not at hand.
+
+    Raises:
+        DataError: they cannot be had, or are others.
+    """
+    return fetched([GENEVAL], geneval_directory(workspace), workspace)
+
+
+def locate_geneval(workspace: Workspace) -> list[tuple[str, Path | None]]:
+    """Return GenEval's prompts with where they were found."""
+    path = geneval_directory(workspace) / GENEVAL.name
+    return [("prompts", path if path.is_file() else None)]
 
 
 def fetch_text_prompts(workspace: Workspace, options: Mapping[str, str]) -> list[Path]:

@@ -5,8 +5,9 @@ on black, role `edges`, and its first caption,
 
     A woman stands in the dining area at the table.
 
-Protocol: ControlNet++'s (liming-ai/ControlNet_Plus_Plus at 9ffe264, `eval/`). The condition is extracted from the real
-photo, the model is shown it beside the caption, and it is extracted again from the answer, in the same way:
+Protocol: ControlNet++'s. Official scorer: liming-ai/ControlNet_Plus_Plus, `eval/`, at 9ffe264. The condition is
+extracted from the real photo, the model is shown it beside the caption, and it is extracted again from the answer, in
+the same way:
 
     canny_f1                          canny:  F1 of edge pixels, exact places, of each picture, then the mean
     hed_ms_ssim[controlnet-hed]       hed:    MS-SSIM, torchmetrics', of the soft edges of ControlNet's HED

@@ -42,7 +42,8 @@ from evalkit_tasks.blocksworld.model import oracle_model
 from evalkit_tasks.geneval_colours import classifier, colours, crop
 from evalkit_tasks.geneval_judging import COLOURS, TAGS, Clause, Item, Seen, class_names, is_right, kept, relations
 from evalkit_tasks.geneval_metric import GenEvalMetric
-from evalkit_tasks.geneval_prompts import COUNTS, FILE, read_items
+from evalkit_tasks.geneval_prompts import COUNTS, read_items
+from evalkit_tasks.sources import GENEVAL
 from tests.evalkit.features.conftest import photo_like
 from tests.tasks.geneval_rule import Found, verdict, words
 
@@ -302,7 +303,7 @@ BESIDE = {"class": "dog", "count": 1, "position": ["left of", 0]}
     ],
 )
 def test_a_bad_line_says_what_is_wrong(lines: list[Mapping[str, object]], complaint: str, tmp_path: Path) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / GENEVAL.name
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     with pytest.raises(DataError, match=complaint):
         read_items(path, NAMES)
