@@ -29,8 +29,8 @@ from torch.nn import functional
 from evalkit.errors import UsageError, WeightsError
 from evalkit.features.backbones import IMAGENET_MEAN, IMAGENET_STD
 from evalkit.features.detections import COCO_IDS, Detections
+from evalkit.features.hub_networks import filled
 from evalkit.features.segments import Segments, encoded
-from evalkit.features.state_dicts import read_tensors
 from evalkit.images import Pixels
 from evalkit.weights import Found
 
@@ -114,16 +114,11 @@ def _network(found: Found, shape: Shape) -> torch.nn.Module:
     settings = configuration(shape)
     from transformers import Mask2FormerForUniversalSegmentation
 
-    tensors = {name: torch.from_numpy(value) for name, value in read_tensors(found.path, found.file.layout).items()}
     try:
-        # The library renames the tensors of older versions' files by itself.
-        network, told = Mask2FormerForUniversalSegmentation.from_pretrained(
-            None, config=settings, state_dict=tensors, output_loading_info=True
-        )
+        network, missing, misshapen = filled(Mask2FormerForUniversalSegmentation, settings, found)
     except (RuntimeError, ValueError, KeyError) as error:
         raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S ({error}); another architecture") from error
-    lacking = [name for name in told["missing_keys"] if not name.endswith(_MADE)]
-    odd = sorted([*lacking, *(str(one) for one in told["mismatched_keys"])])
+    odd = sorted([*(name for name in missing if not name.endswith(_MADE)), *misshapen])
     if odd:
         raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S: {odd[0]}; it is of another architecture")
     module: torch.nn.Module = network.eval().float()
