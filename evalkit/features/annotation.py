@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import platform
 from collections.abc import Mapping
 from functools import cached_property
 
-import PIL
-
 from evalkit.errors import UsageError
-from evalkit.keys import digest
-from evalkit.types import Json, JsonScalar
+from evalkit.features.fingerprints import fingerprint_of
+from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, require
@@ -70,15 +67,8 @@ class WeightedAnnotator:
         Raises:
             WeightsError: see `prepare`.
         """
-        document: Json = {
-            "protocol": dict(self.protocol_fields),
-            "code": self.code_version,
-            "device": self.workspace.device,
-            "machine": platform.machine(),
-            "pillow": PIL.__version__,
-            **{package: importlib.metadata.version(package) for package in ("torch", *self.needs)},
-        }
-        return digest(document)
+        libraries = ("torch", *self.needs)
+        return fingerprint_of(self.protocol_fields, self.code_version, self.workspace.device, libraries)
 
     @cached_property
     def found(self) -> Found:

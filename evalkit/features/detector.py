@@ -6,25 +6,22 @@ not.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-import PIL
 
 from evalkit.errors import UsageError
 from evalkit.features.cache import FeatureCache, Vectors
 from evalkit.features.detections import COLUMNS, Detections, packed, unpacked
 from evalkit.features.detectors import DetectorSpec, detector_spec
 from evalkit.features.extraction import cached_rows
+from evalkit.features.fingerprints import fingerprint_of
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.images import Pixels
-from evalkit.keys import digest
-from evalkit.types import Json, JsonScalar
+from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, require
@@ -84,15 +81,8 @@ class Detector:
             WeightsError: see `prepare`.
         """
         libraries = ("torch", "torchvision", *(("onnxruntime",) if self._spec.kind == "yolo-onnx" else ()))
-        document: Json = {
-            "protocol": dict(self.protocol_fields),
-            "code": CODE_VERSION,
-            "device": "cpu" if self._spec.kind == "yolo-onnx" else self._workspace.device,
-            "machine": platform.machine(),
-            "pillow": PIL.__version__,
-            **{name: importlib.metadata.version(name) for name in libraries},
-        }
-        return digest(document)
+        device = "cpu" if self._spec.kind == "yolo-onnx" else self._workspace.device
+        return fingerprint_of(self.protocol_fields, CODE_VERSION, device, libraries)
 
     def pictures(self, pictures: Sequence[Picture], cache: FeatureCache | None = None) -> list[Detections]:
         """Return what is in each of `pictures`.

@@ -6,22 +6,19 @@ Neither torch nor the weights are loaded before they are needed: with everything
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import PIL
 
 from evalkit.features.backbones import Backbone, backbone
 from evalkit.features.cache import FeatureCache, Vectors
 from evalkit.features.extraction import cached_rows
+from evalkit.features.fingerprints import fingerprint_of
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.images import Pixels
-from evalkit.keys import digest
-from evalkit.types import Json, JsonScalar
+from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, find, require
@@ -103,15 +100,7 @@ class Encoder:
         Raises:
             WeightsError: see `prepare`.
         """
-        document: Json = {
-            "protocol": dict(self.protocol_fields),
-            "code": CODE_VERSION,
-            "device": self._workspace.device,
-            "machine": platform.machine(),
-            "torch": importlib.metadata.version("torch"),
-            "pillow": PIL.__version__,
-        }
-        return digest(document)
+        return fingerprint_of(self.protocol_fields, CODE_VERSION, self._workspace.device, ("torch",))
 
     def pictures(self, pictures: Sequence[Picture], cache: FeatureCache | None = None) -> Vectors:
         """Return the vectors `(N, dim)` of `pictures`.

@@ -5,23 +5,20 @@ A box detector stands in for it where only boxes are asked for: its objects have
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
-import PIL
-
 from evalkit.errors import CacheError, UsageError
 from evalkit.features.cache import FeatureCache
 from evalkit.features.detector import Detector
+from evalkit.features.fingerprints import fingerprint_of
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.features.segments import Segments, segments_of
 from evalkit.images import Pixels
 from evalkit.keys import digest
-from evalkit.types import Json, JsonScalar
+from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.weights import Found, require
@@ -100,15 +97,8 @@ class Mask2Former:
         Raises:
             WeightsError: see `prepare`.
         """
-        document: Json = {
-            "protocol": dict(self.protocol_fields),
-            "code": CODE_VERSION,
-            "device": self._workspace.device,
-            "machine": platform.machine(),
-            "pillow": PIL.__version__,
-            **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
-        }
-        return digest(document)
+        libraries = ("torch", "transformers")
+        return fingerprint_of(self.protocol_fields, CODE_VERSION, self._workspace.device, libraries)
 
     def pictures(self, pictures: Sequence[Picture], cache: FeatureCache | None = None) -> list[Segments]:
         """Return what is in each of `pictures`.
