@@ -148,6 +148,9 @@ class Ranking:
     def precision(self, weights: Doubles, columns: slice = slice(None)) -> float | None:
         """Return the mean AP at the thresholds `columns`, picture i counting `weights[i]` times.
 
+        Equal scores of one picture keep their order, each counted that often: a picture that really stood there twice
+        would begin anew after its last. Weights of 0 and 1 know no such difference.
+
         None: no picture that counts has an object.
         """
         by_category = [self.of_category(place, weights, columns) for place in range(len(self.categories))]
