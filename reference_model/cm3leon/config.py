@@ -104,6 +104,8 @@ class TransformerConfig:
     """Norms after attention and MLP instead of before them (Chameleon-30B)."""
     norm_eps: float = 1e-5
     rope_theta: float = 10_000.0
+    partial_rotary_factor: float = 1.0
+    """Share of each head's channels that rotary positions turn; by the others words are found wherever they stand."""
     tied: bool = False
     """Whether the head is the embedding."""
     segments: int = 0

@@ -294,10 +294,10 @@ class Transformer(nn.Module):
         return cos, sin
 
     def _all_turns(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        channels = self.config.width // self.config.heads
-        steps = torch.arange(0, channels, 2, device=device).float() / channels
-        angles = torch.outer(
-            torch.arange(self.config.context, device=device).float(), 1.0 / self.config.rope_theta**steps
-        )
-        cos, sin = angles.cos(), angles.sin()  # (context, N / 2)
+        pairs = self.config.width // self.config.heads // 2
+        turned = round(pairs * self.config.partial_rotary_factor)
+        rates = 1.0 / self.config.rope_theta ** (torch.arange(turned, device=device).float() / turned)
+        angles = torch.outer(torch.arange(self.config.context, device=device).float(), rates)
+        angles = F.pad(angles, (0, pairs - turned))  # (context, N / 2)
+        cos, sin = angles.cos(), angles.sin()
         return torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))).to(dtype)

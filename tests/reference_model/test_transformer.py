@@ -96,6 +96,15 @@ def test_rotary_scores_depend_on_the_distance_alone() -> None:
     assert score(7, 3) != pytest.approx(score(7, 4), abs=1e-3)
 
 
+def test_channels_that_are_not_turned_meet_alike_at_any_distance() -> None:
+    model = built(replace(CHAMELEON, partial_rotary_factor=0.5))
+    channels = torch.arange(8)
+    for channel in range(4):
+        pair = ((channels == channel) | (channels == channel + 4)).float()[None, None, None]
+        at, by = (rotary(pair, *model._angles(torch.tensor([[place]]), torch.float32)) for place in (5, 9))
+        assert torch.equal(at, by) == (channel >= 2) and torch.equal(at, pair) == (channel >= 2)
+
+
 def test_a_turn_in_a_picture_is_by_the_cell_and_in_words_from_the_last_mark() -> None:
     model = built(TURNED)
     ids, places = row()
