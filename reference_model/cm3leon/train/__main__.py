@@ -19,6 +19,7 @@ from cm3leon.places import place_table
 from cm3leon.train.curves import draw
 from cm3leon.train.dual_encoder import DualEncoderStage
 from cm3leon.train.language import LanguageStage
+from cm3leon.train.lattice import are_shared, settle_levels, share_levels
 from cm3leon.train.loop import LOG, Pace, Schedule, Stage, keep_weights, leave_group, train, trained_weights
 from cm3leon.train.mixture import Mixture
 from cm3leon.train.neighbours import documents_of, kept, neighbours
@@ -158,9 +159,16 @@ class Workshop:
         transformer = Transformer(self._shape())
         if start is None:
             transformer.initialise(torch.Generator().manual_seed(0), self.plan.deviation)
-        else:
-            transformer.load_state_dict(trained_weights(self.folder / start))
+            return transformer
+        weights = trained_weights(self.folder / start)
+        if are_shared(weights):
+            self._share_levels(transformer)
+        transformer.load_state_dict(weights)
+        settle_levels(transformer)
         return transformer
+
+    def _share_levels(self, transformer: Transformer) -> None:
+        share_levels(transformer, self.plan.image.levels, min(self.vocabulary().codes))
 
     def sharded_transformer(self, start: str | None = None) -> Transformer:
         """Return this process's part of `transformer`."""
@@ -177,6 +185,8 @@ class Workshop:
 
     def _language(self, name: str, schedule: Schedule, mixture: Mixture, start: str | None = None) -> None:
         transformer = self.sharded_transformer(start) if self.sharded else self.transformer(start)
+        if self.plan.language.shared_levels and not self.sharded:
+            self._share_levels(transformer)
         table = place_table(self.vocabulary(), self.plan.image.grid**2)
         self._train(LanguageStage(transformer, mixture, table, self.plan.language, self.device), schedule, name)
 

@@ -42,6 +42,8 @@ class LanguageRecipe:
     muon_rate: float = 4.0
     """Muon's rate as a multiple of AdamW's; 0 trains all by AdamW."""
     weight_decay: float = 0.02
+    shared_levels: bool = False
+    """Whether embeddings of codes learn together what they have in common (`lattice`)."""
 
 
 class LanguageStage:

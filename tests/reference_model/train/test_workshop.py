@@ -10,7 +10,7 @@ import torch
 
 from cm3leon.bundle import SHIPPED, read
 from cm3leon.train.__main__ import Workshop
-from cm3leon.train.loop import Pace
+from cm3leon.train.loop import Pace, keep_weights
 from cm3leon.train.plans import PLANS
 from cm3leon.transformer import Transformer
 
@@ -46,6 +46,20 @@ def test_shared_weights_without_other_processes_are_refused(tmp_path: Path) -> N
     workshop.adopt()
     with pytest.raises(ValueError, match="torchrun --nproc-per-node"):
         workshop.sharded_transformer()
+
+
+def test_what_embeddings_learnt_together_is_in_the_weights_of_the_next_stage(tmp_path: Path) -> None:
+    workshop = Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu")
+    workshop.adopt()
+    trained = workshop.transformer()
+    workshop._share_levels(trained)
+    with torch.no_grad():
+        for weight in trained.parameters():
+            weight.normal_(generator=torch.Generator().manual_seed(weight.numel()))
+    keep_weights(tmp_path / "pretrain", trained.state_dict())
+    found = workshop.transformer("pretrain")
+    assert torch.equal(found.embed_tokens.weight, trained.embed_tokens.weight)
+    assert {name for name, _ in found.named_parameters()} == {name for name, _ in workshop.transformer().named_parameters()}
 
 
 @pytest.mark.parametrize("plan", ["cpu", "gpu"])
