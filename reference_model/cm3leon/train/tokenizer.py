@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.label_maps import painted
+from cm3leon.train.invariance import recoloured, shuffled
 from cm3leon.train.loop import Batch
 from cm3leon.train.muon import ConvolutionMuon
 from cm3leon.train.records import Labels, Pixels, Record, Source, in_range
@@ -33,6 +34,8 @@ _DEAD = 0.03
 _RESET_EVERY = 20
 _KMEANS_ROUNDS = 10
 _MAPS = 3
+_PALETTE_WEIGHT = 0.5
+"""Of the palette's changes, where the geometry's weigh 1."""
 _NARROW = 8
 """Channels up to which a convolution is no matter for Muon: those from and to the code vectors."""
 
@@ -55,6 +58,11 @@ class TokenizerRecipe:
     commitment: float = 0.25
     perceptual: float = 1.0
     """Weight of what the seer makes of the pictures; 0 is to train without one."""
+    palette: int = 0
+    """Channels of a code, the first, that are to tell its colours alone, the others its geometry alone; 0 asks neither.
+    """
+    alike: float = 2.0
+    """Weight of how much either changes where only the other should (`invariance`)."""
     muon_rate: float = 0.0
     """Muon's rate for the convolutions as a multiple of AdamW's; 0 is AdamW for all."""
     crowded: bool = False
@@ -141,12 +149,10 @@ class TokenizerStage:
         return {"pictures": pictures, "labels": labels, "kinds": kinds}
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
-        """Return absolute, squared, gradient, kind, commitment and perceptual loss of a batch of pictures."""
+        """Return absolute, squared, gradient, kind, commitment, invariance and perceptual loss of a batch of pictures."""
         recipe, device = self._recipe, self._module.counts.device
         x = in_range(batch["pictures"])
-        with torch.autocast(device.type, torch.bfloat16):
-            latents = self._latents(x)
-        latents = latents.float()
+        latents, alike = self._latents_of(step, x)
         vectors, commitment = latents, x.new_zeros(())
         learnt = not self._module.tokenizer.config.levels
         if learnt and step == recipe.warmup:
@@ -159,9 +165,25 @@ class TokenizerStage:
         parts = self._compared(x, y.float(), batch["labels"] > 0)
         known = (kinds >= 0).sum().clamp(min=1)
         told = F.cross_entropy(logits.float(), kinds, ignore_index=-1, reduction="sum") / known
-        loss = parts["loss"] + recipe.told * told + recipe.commitment * commitment * learnt
-        parts |= {"loss": loss, "told": told, "commitment": commitment * learnt}
+        loss = parts["loss"] + recipe.told * told + recipe.commitment * commitment * learnt + recipe.alike * alike
+        parts |= {"loss": loss, "told": told, "commitment": commitment * learnt, "alike": alike}
         return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds, parts)
+
+    def _latents_of(self, step: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the latents of pictures, and how far they are from those of the same pictures changed."""
+        palette, count = self._recipe.palette, len(x)
+        shown = x
+        if palette:
+            generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + step)
+            side = self._module.tokenizer.config.down
+            shown = torch.cat((x, recoloured(x, generator), shuffled(x, side, generator)))
+        with torch.autocast(x.device.type, torch.bfloat16):
+            latents = self._latents(shown).float()
+        if not palette:
+            return latents, x.new_zeros(())
+        latents, turned, mixed = latents.split(count)
+        geometry = F.mse_loss(latents[:, palette:], turned[:, palette:])
+        return latents, geometry + _PALETTE_WEIGHT * F.mse_loss(latents[:, :palette], mixed[:, :palette])
 
     def _seen_alike(
         self,
