@@ -13,7 +13,11 @@ Layout: TypeAlias = Literal[
     "torchscript-tf",
     "clip-openai",
     "clip-transformers",
+    "clip-safetensors",
+    "open-clip",
     "clip-merges",
+    "clip-flant5",
+    "t5-tokens",
     "dino",
     "vit-transformers",
     "torchvision",
@@ -27,7 +31,7 @@ Layout: TypeAlias = Literal[
     "mask2former-transformers",
     "yolo-onnx",
 ]
-"""How a file names and packs its tensors. `clip-merges` is a tokeniser's list of merges."""
+"""How a file names and packs its tensors. `clip-merges` and `t5-tokens` are tokenisers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +155,22 @@ def _write_memo(memo: Path, document: Mapping[str, Json]) -> None:
     with contextlib.suppress(OSError):  # a weight folder may be read-only
         beside.write_text(json.dumps(document, indent=1), encoding="utf-8")
         beside.replace(memo)
+
+
+def missing_weights(names: Sequence[str], workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> str:
+    """Return which of these weights are not on this machine and how to get them, empty where all are.
+
+    Nothing is fetched.
+
+    Raises:
+        UsageError: the table has no such name.
+        WeightsError: what is here is damaged.
+    """
+    absent = [name for name in names if find(name, workspace, table) is None]
+    if not absent:
+        return ""
+    commands = " and ".join(f"`evalkit fetch {name}`" for name in absent)
+    return f"not on this machine: the weights {' and '.join(absent)}; get them with {commands}"
 
 
 def require(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> Found:
