@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from evalkit.features.encoder import Encoder
 from evalkit.interfaces import Scored
@@ -25,6 +25,8 @@ from evalkit.metrics.means import Fields, Measure, Tally
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.metrics.pictures.similarity import TextOf, cosines, feature_cache
 from evalkit.workspace import Workspace
+
+PreferenceLabel: TypeAlias = Literal["pickscore", "hpsv2"]
 
 HPS_SCALE = 100.0
 VERSION = 1
@@ -37,7 +39,7 @@ class PreferenceScore:
 
     workspace: Workspace
     encoder: Encoder
-    label: Literal["pickscore", "hpsv2"]
+    label: PreferenceLabel
     text: TextOf
     strata: tuple[str, ...] = ()
 

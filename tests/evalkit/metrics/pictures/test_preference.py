@@ -71,7 +71,7 @@ def clip() -> transformers.CLIPModel:
     model = transformers.CLIPModel(config).eval()
     with torch.no_grad():
         model.logit_scale.fill_(4.3)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _official_pickscore(model: transformers.CLIPModel, picture: Pixels, prompt: str) -> float:
