@@ -24,6 +24,14 @@ class OptionalMetric(Generic[S]):
         self._ask = missing
         self._missing = ""
 
+    def missing(self) -> str:
+        """Return what it lacks, empty where it lacks nothing; nothing is fetched.
+
+        Raises:
+            WeightsError: what is here is damaged.
+        """
+        return self._ask()
+
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes where it can."""
