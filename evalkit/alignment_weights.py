@@ -1,8 +1,9 @@
 """The weights of what judges a picture against its prompt, as data: preference models and VQAScore's model.
 
 The digests of PickScore and HPSv2 stand on the files' pages of the Hugging Face hub, that of FLAN-T5's tokeniser in
-several projects that hashed their download. Of CLIP-FlanT5 the revision is known, which pins it where the hub serves
-it, and no digest: what is read then goes into the protocol of every number.
+several projects that hashed their download. Of CLIP-FlanT5-XL the revision is known, which pins it where the hub serves
+it, and no digest; of XXL neither, so that it is not fetched but taken where the user puts it. What is read of both goes
+into the protocol of every number, so that two files are never taken for one.
 """
 
 from __future__ import annotations
@@ -95,6 +96,22 @@ ALIGNMENT_WEIGHTS = (
                     "pytorch_model.bin"
                 ),
                 urls=(f"https://huggingface.co/{_FLANT5_XL}/resolve/{_FLANT5_XL_REVISION}/pytorch_model.bin",),
+                about=True,
+            ),
+        ),
+    ),
+    Weight(
+        "clip-flant5-xxl",
+        "CLIP-FlanT5-XXL of Lin et al. 2024, which VQAScore asks: 23 GB in the files that this one names",
+        (
+            WeightFile(
+                file="clip-flant5-xxl/pytorch_model.bin.index.json",
+                sha256="",
+                size=100_000,
+                layout="clip-flant5-index",
+                offers="answers to questions about a picture",
+                licence="Apache-2.0 (t2v_metrics)",
+                command="hf download zhiqiulin/clip-flant5-xxl --local-dir clip-flant5-xxl",
                 about=True,
             ),
         ),

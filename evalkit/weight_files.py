@@ -17,6 +17,7 @@ Layout: TypeAlias = Literal[
     "open-clip",
     "clip-merges",
     "clip-flant5",
+    "clip-flant5-index",
     "t5-tokens",
     "dino",
     "vit-transformers",
@@ -31,7 +32,8 @@ Layout: TypeAlias = Literal[
     "mask2former-transformers",
     "yolo-onnx",
 ]
-"""How a file names and packs its tensors. `clip-merges` and `t5-tokens` are tokenisers."""
+"""How a file names and packs its tensors. `clip-merges` and `t5-tokens` are tokenisers; `clip-flant5-index` names the
+files of tensors that lie beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
     """Return the file at `path`, which the user named, as whichever of the weight's files it is."""
     if not path.is_file():
         raise WeightsError(f"${wanted.variable} names {path}, which is not a file; correct or unset it")
-    found = _sha256(path, workspace)
+    found = kept_sha256(path, workspace)
     for file in wanted.files:
         if file.is_named_by(found):
             return Found(wanted.name, path, file, found)
@@ -99,8 +99,8 @@ def _left_by_another_tool(wanted: Weight, workspace: Workspace) -> Found | None:
         for path in _places(file):
             if not path.is_file():
                 continue
-            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(_sha256(path, workspace)):
-                return Found(wanted.name, path, file, _sha256(path, workspace))
+            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(kept_sha256(path, workspace)):
+                return Found(wanted.name, path, file, kept_sha256(path, workspace))
             workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
     return None
 
@@ -121,13 +121,13 @@ def _intact(path: Path, file: WeightFile, workspace: Workspace) -> str:
     size = path.stat().st_size
     if file.exact_size not in {None, size}:
         raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
-    found = _sha256(path, workspace)
+    found = kept_sha256(path, workspace)
     if not file.is_named_by(found):
         raise WeightsError(f"{path} has SHA-256 {found} instead of {file.sha256}; delete it to fetch it again")
     return found
 
 
-def _sha256(path: Path, workspace: Workspace) -> str:
+def kept_sha256(path: Path, workspace: Workspace) -> str:
     """Return the SHA-256 of a file, remembered by its size and times in `verified.json` of the weight folder."""
     memo = workspace.weights / "verified.json"
     stat = path.stat()

@@ -19,9 +19,11 @@ text here.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +35,11 @@ from evalkit.features.extraction import cached_rows
 from evalkit.features.fingerprints import fingerprint_of
 from evalkit.features.pictures import Picture, identities, load
 from evalkit.images import Pixels
+from evalkit.keys import digest
 from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
-from evalkit.weights import Found, missing_weights, require
+from evalkit.weights import Found, kept_sha256, missing_weights, require
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ CODE_VERSION = 1
 """Raised with every change that moves a score by even one bit: cached scores of older code are then not found."""
 TOKENS = "flan-t5-tokens"
 """Name of the tokeniser's file in the weights table."""
-MODELS = ("clip-flant5-xl",)
+MODELS = ("clip-flant5-xl", "clip-flant5-xxl")
 """What can be asked, each also a name in the weights table."""
 
 SYSTEM = (
@@ -100,7 +103,7 @@ class ClipFlanT5:
         Raises:
             WeightsError: they cannot be had; the message says how to get them.
         """
-        _ = self._found, self._tokens_found
+        _ = self._weights_digest, self._tokens_found
 
     def missing(self) -> str:
         """Return which weights are not on this machine and how to get them, empty where all are; nothing is fetched.
@@ -119,7 +122,7 @@ class ClipFlanT5:
         """
         return {
             "extractor": self.name,
-            "weights": self._found.sha256,
+            "weights": self._weights_digest,
             "tokens": self._tokens_found.sha256,
             "dtype": "float32",
             "decoder": "pillow",
@@ -172,17 +175,27 @@ class ClipFlanT5:
         return require(self.name, self._workspace, self._table)
 
     @cached_property
+    def _weights_digest(self) -> str:
+        """Digest of the file, or of an index and every file that it names."""
+        parts = weight_parts(self._found)
+        if len(parts) == 1:
+            return self._found.sha256
+        return digest([self._found.sha256, *(kept_sha256(part, self._workspace) for part in parts)])
+
+    @cached_property
     def _tokens_found(self) -> Found:
         return require(TOKENS, self._workspace, self._table)
 
     @cached_property
     def _network(self) -> ClipFlanT5Network:
         from evalkit.features.clip_flant5_network import ClipFlanT5Network
-        from evalkit.features.state_dicts import read_tensors
+        from evalkit.features.state_dicts import Tensors, read_tensors
         from evalkit.features.t5_tokens import read_t5_tokens
 
         tokens, path = read_t5_tokens(self._tokens_found.path), self._found.path
-        tensors = read_tensors(path, self._found.file.layout)
+        tensors: Tensors = {}
+        for part in weight_parts(self._found):
+            tensors |= read_tensors(part, "clip-flant5")
         network = ClipFlanT5Network(tensors, tokens, self._shape, self._workspace.device, str(path))
         if tokens.size > network.tokens:
             raise WeightsError(
@@ -190,3 +203,25 @@ class ClipFlanT5:
                 "they do not belong together"
             )
         return network
+
+
+def weight_parts(found: Found) -> list[Path]:
+    """Return the files of tensors that a weight consists of: itself, or those beside an index that it names.
+
+    Raises:
+        WeightsError: the index is damaged, or a file that it names is not beside it.
+    """
+    if found.file.layout != "clip-flant5-index":
+        return [found.path]
+    try:
+        named = sorted(set(json.loads(found.path.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{found.path} is not an index of weight files ({error!r}); get it again") from error
+    if not named:
+        raise WeightsError(f"{found.path} names no weight file; get it again")
+    for name in named:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise WeightsError(f"{found.path} names {name!r}, which is not a file beside it; get it again")
+        if not (found.path.parent / name).is_file():
+            raise WeightsError(f"{found.path} names {name}, which is not in {found.path.parent}; put it there")
+    return [found.path.parent / name for name in named]

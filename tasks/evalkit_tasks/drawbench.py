@@ -10,7 +10,8 @@ official scorer. The numbers are those of `parti_prompts`, overall and by catego
 `clipscore[...]`, 2.5 max(cos, 0) with its prefix; and, where their weights are on this machine, `vqascore[...]`, the
 probability that CLIP-FlanT5 says the picture shows the prompt, `pickscore[...]` and `hpsv2[...]`, what models of
 people's preferences say. Without their weights these three are left out, which the run says with the reason;
-`--metrics` that names one fetches them. `-t backbone=openai-vit-l14` and `-t hps=hps-v2.0` ask for others.
+`--metrics` that names one fetches them. `-t backbone=openai-vit-l14`, `-t vqascore=clip-flant5-xxl` and `-t
+hps=hps-v2.0` ask for others.
 
 Pitfalls. CLIP is weak at just what DrawBench asks for (counting, position, spelling): two models that people tell apart
 may not differ. VQAScore was made for that: between two pictures of a prompt of DrawBench, CLIP-FlanT5-XL chooses as

@@ -131,7 +131,7 @@ _PROMPT_SCORES = (
 _PROMPT_WEIGHTS = (*_CLIP_WEIGHTS, _FLANT5, "flan-t5-tokens", _PICK, _HPS)
 _PROMPT_OPTIONS = (
     Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures"),
-    Option("vqascore", _FLANT5, "the model that VQAScore asks"),
+    Option("vqascore", _FLANT5, f"{_FLANT5} or clip-flant5-xxl: the model that VQAScore asks"),
     Option("hps", _HPS, f"{_HPS} or hps-v2.0: the version of HPSv2"),
 )
 _PROMPT_PAPERS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from evalkit.images import Pixels
 from evalkit.weight_files import Layout, Weight, WeightFile
 from evalkit.workspace import Workspace
 
-XL = "clip-flant5-xl"
+XL, XXL = "clip-flant5-xl", "clip-flant5-xxl"
 SMALL = FlanT5Shape(side=28, picture_head=16, text_head=8)
 SEEN, WIDTH, SPARE = 32, 24, 9
 """Widths of both parts; rows of the output layer that no token has, of which the official file has 28."""
@@ -124,15 +125,27 @@ def save(reference: Reference, folder: Path) -> None:
     reference.tokens._tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def model(folder: Path, shape: FlanT5Shape = SMALL) -> ClipFlanT5:
+def save_in_parts(reference: Reference, folder: Path) -> None:
+    """Write the tensors into two files and an index, as the hub has what is too large for one."""
+    whole = sorted(state(reference).items())
+    parts = {"pytorch_model-00001-of-00002.bin": whole[::2], "pytorch_model-00002-of-00002.bin": whole[1::2]}
+    for file, tensors in parts.items():
+        torch.save(dict(tensors), folder / file)
+    weight_map = {name: file for file, tensors in parts.items() for name, _ in tensors}
+    index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), encoding="utf-8")
+    reference.tokens._tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def model(folder: Path, shape: FlanT5Shape = SMALL, name: str = XL) -> ClipFlanT5:
     """What reads the files in `folder`/weights, which `$EVALKIT_WEIGHTS` names."""
 
     def entry(name: str, file: str, layout: Layout) -> Weight:
         size = (folder / "weights" / file).stat().st_size
         return Weight(name, "a small one", (WeightFile(file, "", size, layout, "answers", "none", about=True),))
 
-    table: Mapping[str, Weight] = {
-        XL: entry(XL, "pytorch_model.bin", "clip-flant5"),
-        TOKENS: entry(TOKENS, "tokenizer.json", "t5-tokens"),
-    }
-    return ClipFlanT5(Workspace(cache=folder / "cache", offline=True), XL, table, shape)
+    kept: tuple[str, Layout] = (
+        ("pytorch_model.bin", "clip-flant5") if name == XL else ("pytorch_model.bin.index.json", "clip-flant5-index")
+    )
+    table: Mapping[str, Weight] = {name: entry(name, *kept), TOKENS: entry(TOKENS, "tokenizer.json", "t5-tokens")}
+    return ClipFlanT5(Workspace(cache=folder / "cache", offline=True), name, table, shape)

@@ -18,7 +18,17 @@ from evalkit.images import image_of
 from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
-from tests.evalkit.features.flant5_files import SPARE, XL, Reference, model, reference_model, save, state
+from tests.evalkit.features.flant5_files import (
+    SPARE,
+    XL,
+    XXL,
+    Reference,
+    model,
+    reference_model,
+    save,
+    save_in_parts,
+    state,
+)
 
 PROMPTS = (
     "a cat",
@@ -88,6 +98,47 @@ def test_choices_stand_in_the_protocol(saved: Path) -> None:
     assert fields["weights"] == file_sha256(saved / "weights" / "pytorch_model.bin")
     assert fields["tokens"] == file_sha256(saved / "weights" / "tokenizer.json")
     assert model(saved, FlanT5Shape(56, 16, 8)).fingerprint != model(saved).fingerprint
+
+
+def test_tensors_in_several_files_are_those_of_one(reference: Reference, saved: Path) -> None:
+    save_in_parts(reference, saved / "weights")
+    picture = photo_like(3, 40, 50)
+    assert model(saved, name=XXL).score(picture, "a cat") == model(saved).score(picture, "a cat")
+
+
+def test_every_file_of_several_stands_in_the_digest(reference: Reference, saved: Path) -> None:
+    save_in_parts(reference, saved / "weights")
+    before = model(saved, name=XXL).protocol_fields["weights"]
+    path = saved / "weights" / "pytorch_model-00002-of-00002.bin"
+    tensors = torch.load(path)
+    torch.save({**tensors, next(iter(tensors)): torch.zeros(2, 2)}, path)
+    assert model(saved, name=XXL).protocol_fields["weights"] != before
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "is not an index of weight files"),
+        ('{"weight_map": ["a"]}', "is not an index of weight files"),
+        ('{"weight_map": {"a": {}}}', "is not an index of weight files"),
+        ('{"weight_map": {}}', "names no weight file"),
+        ('{"weight_map": {"a": 1}}', "names 1, which is not a file beside it"),
+        ('{"weight_map": {"a": "../pytorch_model.bin"}}', "names '../pytorch_model.bin', which is not a file beside"),
+        ('{"weight_map": {"a": "gone.bin"}}', "names gone.bin, which is not in "),
+    ],
+)
+def test_a_bad_index_is_an_error_that_names_it(content: str, complaint: str, saved: Path) -> None:
+    path = saved / "weights" / "pytorch_model.bin.index.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(WeightsError, match=f"{re.escape(str(path))} {re.escape(complaint)}"):
+        model(saved, name=XXL).prepare()
+
+
+def test_the_largest_is_not_fetched_and_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # other tools may have left them in the real one
+    wanted = ClipFlanT5(Workspace(cache=tmp_path / "cache", offline=True), XXL)
+    with pytest.raises(WeightsError, match="hf download zhiqiulin/clip-flant5-xxl --local-dir clip-flant5-xxl"):
+        wanted.prepare()
 
 
 @pytest.mark.parametrize(
