@@ -1,8 +1,8 @@
 """T5's tokeniser: text to ids, from the file `tokenizer.json` that the hub has of every T5 and FLAN-T5.
 
-Source: Kudo and Richardson 2018, arXiv:1808.06226. The official scorers use the same pieces through SentencePiece. The
-two were compared on 1,500 pieces learnt from PartiPrompts, with T5's normaliser: of its 1,632 prompts, asked as VQAScore
-asks them, and some odd texts none differs.
+Source: Kudo and Richardson 2018, arXiv:1808.06226. The official scorers use the same pieces through SentencePiece. Both
+were compared on 1,500 pieces learnt from PartiPrompts, with T5's normaliser: of its 1,632 prompts, asked as VQAScore
+asks them, and of some odd texts none differs.
 """
 
 from __future__ import annotations

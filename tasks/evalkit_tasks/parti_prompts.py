@@ -18,9 +18,9 @@ says with the reason. `evalkit fetch pickscore-v1` gets them, as does `--metrics
 
 Choices that move the number: the backbone (`-t backbone=openai-vit-l14`, `-t vqascore=clip-flant5-xxl`, `-t
 hps=hps-v2.0`), the prefix, the factor: published CLIP scores come in four conventions (raw cosine, times 100, 2.5 with
-prefix, other backbones), so compare only what carries the same protocol. All of it is computed in float32, where the official code of VQAScore and HPSv2
-takes 16 bits on a GPU; `evalkit/features/clip_flant5.py` and `evalkit/metrics/pictures/preference.py` say what else
-differs.
+prefix, other backbones), so compare only what carries the same protocol. All of it is computed in float32, where the
+official code of VQAScore and HPSv2 takes 16 bits on a GPU; `evalkit/features/clip_flant5.py` and
+`evalkit/metrics/pictures/preference.py` say what else differs.
 
 Pitfalls. Prompts of one word say little; CLIP, and with it PickScore and HPSv2, cuts the longest ones at 77 tokens,
 VQAScore at 2,048. PickScore and HPSv2 are trained to tell pictures of one prompt apart: their means rank models on the
