@@ -96,7 +96,7 @@ def test_scores_whose_weights_are_not_here_are_left_out_with_how_to_get_them(
     with Scoring(_judges(made)) as scoring:
         scoring.add(answered)
         found = {name: one for result in scoring.finish() for name, one in result.estimates.items()}
-    plain = {name: one.reason for name, one in found.items() if isinstance(one, Unavailable) and "_by_" not in name}
+    plain = {name: one.reason for name, one in found.items() if isinstance(one, Unavailable)}
     assert {name: reason.partition("the weights ")[2] for name, reason in plain.items()} == {
         "vqascore[clip-flant5-xl]": "clip-flant5-xl and flan-t5-tokens; get them with `evalkit fetch clip-flant5-xl` "
         "and `evalkit fetch flan-t5-tokens`",
