@@ -44,7 +44,7 @@ class ClipFlanT5Network:
         blocks = BlockShape(width // shape.picture_head, layers - 1, "quick-gelu", 1e-5)
         self._picture = Transformer(seen, blocks, device)
         self._projector = _projector(tensors, width, self._text.width, device, where)
-        self._tokens, self._inputs, self._device = tokens, shape.inputs, device
+        self._tokens, self._inputs = tokens, shape.inputs
 
     @property
     def tokens(self) -> int:

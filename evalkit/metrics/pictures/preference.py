@@ -10,7 +10,7 @@ Source: Kirstain et al. 2023, arXiv:2305.01569, yuvalkirstain/PickScore at f7960
 arXiv:2306.09341, tgxs002/HPSv2 at 866735e, `hpsv2/img_score.py`. Three things differ. HPSv2's code computes in 16 bits
 on a GPU; here it is always 32. It resizes with torchvision as installed, which smooths since its version 0.17: so it is
 here, and the averages that its authors published may have been made without. PickScore's processor keeps `&amp;` as it
-stands, where here, as in CLIP's own tokeniser, it reads `&`.
+stands, where here, as in CLIP's own tokeniser, it reads `&`; on the 1,632 texts of PartiPrompts both give the same ids.
 """
 
 from __future__ import annotations
