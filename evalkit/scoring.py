@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from evalkit.errors import UsageError, WeightsError, nearest
+from evalkit.errors import EvalkitError, UsageError, WeightsError, nearest
 from evalkit.interfaces import AnyMetric, MetricResult, Scored, Task
+from evalkit.metrics.optional import OptionalMetric
 
 CHUNK = 32
 """Answers that go to the metrics at a time."""
@@ -45,8 +46,9 @@ class Scoring:
             try:
                 metric.prepare()
             except WeightsError as error:
-                others = ",".join(name for other in self._metrics if other is not metric for name in other.names)
-                hint = f"\nWithout it: --metrics '{others}'" if others else ""
+                others = [other for other in self._metrics if other is not metric and _runs(other)]
+                names = ",".join(name for other in others for name in other.names)
+                hint = f"\nWithout it: --metrics '{names}'" if names else ""
                 raise WeightsError(f"{', '.join(metric.names)}: {error}{hint}") from error
         self._states = [metric.start() for metric in self._metrics]
 
@@ -79,6 +81,17 @@ class Scoring:
 
     def _finish(self) -> list[MetricResult]:
         return [metric.finish(state) for metric, state in zip(self._metrics, self._states, strict=True)]
+
+
+def _runs(metric: AnyMetric) -> bool:
+    """Return whether a metric that is asked for by name finds what it needs; for an optional one nothing is fetched."""
+    try:
+        if isinstance(metric, OptionalMetric) and metric.missing():
+            return False
+        metric.only(metric.names).prepare()
+    except EvalkitError:
+        return False
+    return True
 
 
 def chosen_metrics(task: Task, names: Sequence[str] | None) -> list[AnyMetric]:

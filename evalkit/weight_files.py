@@ -13,7 +13,12 @@ Layout: TypeAlias = Literal[
     "torchscript-tf",
     "clip-openai",
     "clip-transformers",
+    "clip-safetensors",
+    "open-clip",
     "clip-merges",
+    "clip-flant5",
+    "clip-flant5-index",
+    "t5-tokens",
     "dino",
     "vit-transformers",
     "torchvision",
@@ -27,7 +32,8 @@ Layout: TypeAlias = Literal[
     "mask2former-transformers",
     "yolo-onnx",
 ]
-"""How a file names and packs its tensors. `clip-merges` is a tokeniser's list of merges."""
+"""How a file names and packs its tensors. `clip-merges` and `t5-tokens` are tokenisers; `clip-flant5-index` names the
+files of tensors that lie beside it."""
 
 
 @dataclass(frozen=True, slots=True)

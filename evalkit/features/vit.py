@@ -57,6 +57,12 @@ class Transformer:
             _, keys = self._trunk(self._patches(torch.from_numpy(planes).to(self._device)), causal=False)
             return keys.cpu().numpy()
 
+    def tokens(self, planes: Vectors) -> Tensor:
+        """Return what the blocks make of normalised pictures `(N, 3, S, S)`, on the device: `(N, 1 + patches, W)`."""
+        with torch.inference_mode():
+            x, _ = self._trunk(self._patches(torch.from_numpy(planes).to(self._device)), causal=False)
+            return x
+
     def texts(self, ids: npt.NDArray[np.int64]) -> Vectors:
         """Return the vectors `(N, D)` of token ids `(N, T)`: of the end-of-text token, which has the largest id."""
         with torch.inference_mode():

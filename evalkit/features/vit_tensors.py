@@ -1,7 +1,7 @@
 """From the names that a weight file gives its tensors to those of `evalkit.features.vit`.
 
-Four layouts: OpenAI's CLIP, CLIP and ViT as transformers saves them, and DINO's and DINOv2's own. What is not computed
-with here (a mask token, a pooler, the scale of CLIP's logits) is left out.
+OpenAI's CLIP, CLIP and ViT as transformers saves them, DINO's and DINOv2's own, and the tower inside CLIP-FlanT5. What
+is not computed with here (a mask token, a pooler, the scale of CLIP's logits) is left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ from evalkit.features.state_dicts import Tensors, read_tensors, require_tensors
 from evalkit.features.torchscript import Tensor
 from evalkit.weight_files import Layout
 
+_TRANSFORMERS_CLIP = {
+    "layer_norm1": "norm1",
+    "layer_norm2": "norm2",
+    "self_attn.out_proj": "out",
+    "mlp.fc1": "fc1",
+    "mlp.fc2": "fc2",
+}
 _PARTS = {
     "clip-openai": {
         "ln_1": "norm1",
@@ -26,13 +33,8 @@ _PARTS = {
         "mlp.c_fc": "fc1",
         "mlp.c_proj": "fc2",
     },
-    "clip-transformers": {
-        "layer_norm1": "norm1",
-        "layer_norm2": "norm2",
-        "self_attn.out_proj": "out",
-        "mlp.fc1": "fc1",
-        "mlp.fc2": "fc2",
-    },
+    "clip-transformers": _TRANSFORMERS_CLIP,
+    "clip-flant5": _TRANSFORMERS_CLIP,
     "vit-transformers": {
         "layernorm_before": "norm1",
         "layernorm_after": "norm2",
@@ -49,8 +51,18 @@ _PARTS = {
         "mlp.fc2": "fc2",
     },
 }
-_SPLIT = {"clip-transformers": "self_attn.{}_proj", "vit-transformers": "attention.attention.{}"}
-_SPLIT_NAMES = {"clip-transformers": ("q", "k", "v"), "vit-transformers": ("query", "key", "value")}
+_SAME_NAMES: Mapping[Layout, Layout] = {"clip-safetensors": "clip-transformers", "open-clip": "clip-openai"}
+"""Layouts that name their tensors as another does and only pack them otherwise."""
+_SPLIT = {
+    "clip-transformers": "self_attn.{}_proj",
+    "clip-flant5": "self_attn.{}_proj",
+    "vit-transformers": "attention.attention.{}",
+}
+_SPLIT_NAMES = {
+    "clip-transformers": ("q", "k", "v"),
+    "clip-flant5": ("q", "k", "v"),
+    "vit-transformers": ("query", "key", "value"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,18 @@ class Tower:
     transposed: bool = False
     """Whether the projection is stored `(D, W)`."""
 
+
+_PICTURE_OTHERS = {
+    "patches.weight": "vision_model.embeddings.patch_embedding.weight",
+    "class": "vision_model.embeddings.class_embedding",
+    "positions": "vision_model.embeddings.position_embedding.weight",
+    "before.weight": "vision_model.pre_layrnorm.weight",
+    "before.bias": "vision_model.pre_layrnorm.bias",
+    "norm.weight": "vision_model.post_layernorm.weight",
+    "norm.bias": "vision_model.post_layernorm.bias",
+}
+"""Where transformers keeps the rest of a CLIP's picture tower."""
+_INSIDE_FLANT5 = "vision_tower.vision_tower."
 
 _TOWERS: Mapping[tuple[str, str], Tower] = {
     ("clip-openai", "picture"): Tower(
@@ -89,17 +113,12 @@ _TOWERS: Mapping[tuple[str, str], Tower] = {
     ),
     ("clip-transformers", "picture"): Tower(
         "vision_model.encoder.layers.",
-        {
-            "patches.weight": "vision_model.embeddings.patch_embedding.weight",
-            "class": "vision_model.embeddings.class_embedding",
-            "positions": "vision_model.embeddings.position_embedding.weight",
-            "before.weight": "vision_model.pre_layrnorm.weight",
-            "before.bias": "vision_model.pre_layrnorm.bias",
-            "norm.weight": "vision_model.post_layernorm.weight",
-            "norm.bias": "vision_model.post_layernorm.bias",
-            "projection": "visual_projection.weight",
-        },
+        {**_PICTURE_OTHERS, "projection": "visual_projection.weight"},
         transposed=True,
+    ),
+    ("clip-flant5", "picture"): Tower(
+        f"{_INSIDE_FLANT5}vision_model.encoder.layers.",
+        {ours: _INSIDE_FLANT5 + theirs for ours, theirs in _PICTURE_OTHERS.items()},
     ),
     ("clip-transformers", "text"): Tower(
         "text_model.encoder.layers.",
@@ -154,6 +173,7 @@ def tower(tensors: Tensors, layout: Layout, kind: str, where: str) -> Tensors:
     Raises:
         WeightsError: a tensor is missing, unknown, or of a shape that does not fit the others.
     """
+    layout = _SAME_NAMES.get(layout, layout)
     place = _TOWERS[layout, kind]
     try:
         found = {ours: _leading_ones_off(ours, tensors[theirs]) for ours, theirs in place.others.items()}

@@ -24,6 +24,14 @@ class OptionalMetric(Generic[S]):
         self._ask = missing
         self._missing = ""
 
+    def missing(self) -> str:
+        """Return what it lacks, empty where it lacks nothing; nothing is fetched.
+
+        Raises:
+            WeightsError: what is here is damaged.
+        """
+        return self._ask()
+
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes where it can."""
@@ -69,11 +77,12 @@ class OptionalMetric(Generic[S]):
         return self._metric.merge(left, right)
 
     def finish(self, state: S) -> MetricResult:
-        """Return the estimates, each of them with what is missing in its place.
+        """Return the estimates, or what is missing in the place of each that is no breakdown of another.
 
         Raises:
             NotEnoughSamples: fewer samples than the metric is defined for.
         """
         if self._missing:
-            return MetricResult({name: Unavailable(self._missing) for name in self.names}, (), {}, {})
+            whole = [n for n in self.names if not any(n.startswith(f"{other}_by_") for other in self.names)]
+            return MetricResult({name: Unavailable(self._missing) for name in whole}, (), {}, {})
         return self._metric.finish(state)

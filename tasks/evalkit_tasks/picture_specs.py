@@ -123,33 +123,47 @@ _IMGEDIT = TaskSpec(
     licence="Apache-2.0",
 )
 
-_BACKBONE = Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures")
+_FLANT5, _PICK, _HPS = "clip-flant5-xl", "pickscore-v1", "hps-v2.1"
+_PROMPT_SCORES = (
+    *(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    *(f"vqascore[{_FLANT5}]", f"pickscore[{_PICK}]", f"hpsv2[{_HPS}]"),
+)
+_PROMPT_WEIGHTS = (*_CLIP_WEIGHTS, _FLANT5, "flan-t5-tokens", _PICK, _HPS)
+_PROMPT_OPTIONS = (
+    Option("backbone", _B32, f"{_B32} or {_L14}: the CLIP that measures"),
+    Option("vqascore", _FLANT5, f"{_FLANT5} or clip-flant5-xxl: the model that VQAScore asks"),
+    Option("hps", _HPS, f"{_HPS} or hps-v2.0: the version of HPSv2"),
+)
+_PROMPT_PAPERS = (
+    "Hessel 2021, arXiv:2104.08718; Lin 2024, arXiv:2404.01291; Kirstain 2023, arXiv:2305.01569; "
+    "Wu 2023, arXiv:2306.09341"
+)
 _PARTI_PROMPTS = TaskSpec(
     name="parti_prompts",
     version=1,
     job="text-to-image",
-    summary="1,632 prompts of twelve categories, scored by CLIP",
+    summary="1,632 prompts of twelve categories, scored by CLIP, VQAScore and models of preferences",
     factory="evalkit_tasks.parti_prompts:parti_prompts",
     data=("parti_prompts", "blocksworld"),
-    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    metrics=_PROMPT_SCORES,
     protocols=("parti_prompts",),
-    weights=_CLIP_WEIGHTS,
-    options=(_BACKBONE,),
-    citation="Yu 2022, arXiv:2206.10789; Hessel 2021, arXiv:2104.08718",
+    weights=_PROMPT_WEIGHTS,
+    options=_PROMPT_OPTIONS,
+    citation=f"Yu 2022, arXiv:2206.10789; {_PROMPT_PAPERS}",
     licence="Apache-2.0",
 )
 _DRAWBENCH = TaskSpec(
     name="drawbench",
     version=1,
     job="text-to-image",
-    summary="200 prompts that are hard to draw, scored by CLIP",
+    summary="200 prompts that are hard to draw, scored by CLIP, VQAScore and models of preferences",
     factory="evalkit_tasks.drawbench:drawbench",
     data=("drawbench", "blocksworld"),
-    metrics=(f"clip_t[{_B32}]", f"clipscore[{_B32}]"),
+    metrics=_PROMPT_SCORES,
     protocols=("drawbench",),
-    weights=_CLIP_WEIGHTS,
-    options=(_BACKBONE,),
-    citation="Saharia 2022, arXiv:2205.11487; Hessel 2021, arXiv:2104.08718",
+    weights=_PROMPT_WEIGHTS,
+    options=_PROMPT_OPTIONS,
+    citation=f"Saharia 2022, arXiv:2205.11487; {_PROMPT_PAPERS}",
     licence="none given: treat as restricted",
 )
 

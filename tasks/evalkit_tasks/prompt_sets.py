@@ -1,5 +1,9 @@
 """Sets of prompts for text to image: tables of a prompt and its category, and the scores that need nothing else.
 
+CLIP's scores are always made. VQAScore, PickScore and HPSv2, whose weights are gigabytes, are made where these are on
+this machine, and otherwise left out with the reason in their place; `--metrics` that names one fetches its weights.
+`--metrics` also does without CLIP.
+
 Where a set is not at hand and was not asked for, blocksworld's captions are taken in its place, which is said and
 stamped.
 """
@@ -10,15 +14,21 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from evalkit.errors import DataError, UsageError, nearest
+from evalkit.features.clip_flant5 import MODELS, ClipFlanT5
 from evalkit.features.encoder import encoder
-from evalkit.interfaces import DataCard, Scored
+from evalkit.interfaces import AnyMetric, DataCard, Scored
 from evalkit.keys import digest
+from evalkit.metrics.means import Fields
+from evalkit.metrics.optional import OptionalMetric
 from evalkit.metrics.pictures.clipscore import PREFIX, WEIGHT
+from evalkit.metrics.pictures.preference import PreferenceLabel, PreferenceScore
 from evalkit.metrics.pictures.scores import ScoreMetric
 from evalkit.metrics.pictures.similarity import TextSimilarity
+from evalkit.metrics.pictures.vqascore import VqaScore
 from evalkit.types import Json, JsonScalar, Sample, Text
 from evalkit.workspace import Workspace
 from evalkit_tasks.caption_sets import DEMO
@@ -29,6 +39,8 @@ from evalkit_tasks.sample_task import SampleTask
 from evalkit_tasks.sources import BLOCKSWORLD
 
 BACKBONES = ("openai-vit-b32", "openai-vit-l14")
+PICKSCORE = "pickscore-v1"
+HPS = ("hps-v2.1", "hps-v2.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class PromptTable:
 
 
 def prompt_task(table: PromptTable, workspace: Workspace, options: Mapping[str, str]) -> SampleTask:
-    """Return the benchmark of a table, scored by CLIP alone.
+    """Return the benchmark of a table, scored by CLIP and, where their weights are, by what people prefer and VQAScore.
 
     Raises:
         UsageError: other data are asked for, or an option has no such value.
@@ -67,7 +79,26 @@ def prompt_task(table: PromptTable, workspace: Workspace, options: Mapping[str, 
         "prompt": "as it stands",
     }
     metrics = tuple(ScoreMetric(table.name, fields, score) for score in scores)
-    return SampleTask(here, f"{table.name}@1", "text-to-image", card, samples, metrics)
+    judges = _judges(table.name, here, fields, strata, options)
+    return SampleTask(here, f"{table.name}@1", "text-to-image", card, samples, (*metrics, *judges))
+
+
+def _judges(
+    protocol_name: str, workspace: Workspace, fields: Fields, strata: tuple[str, ...], options: Mapping[str, str]
+) -> tuple[AnyMetric, ...]:
+    """Return VQAScore, PickScore and HPSv2, each left out where its weights are not on this machine."""
+    asked = ClipFlanT5(workspace, one_of(options, "vqascore", MODELS))
+
+    def preference(name: str, label: PreferenceLabel) -> AnyMetric:
+        clip = encoder(workspace, name)
+        score = PreferenceScore(workspace, clip, label, _prompt, strata)
+        return OptionalMetric(ScoreMetric(protocol_name, fields, score), partial(clip.missing, texts=True))
+
+    return (
+        OptionalMetric(ScoreMetric(protocol_name, fields, VqaScore(workspace, asked, _prompt, strata)), asked.missing),
+        preference(PICKSCORE, "pickscore"),
+        preference(one_of(options, "hps", HPS), "hpsv2"),
+    )
 
 
 def _prompt(scored: Scored) -> str:

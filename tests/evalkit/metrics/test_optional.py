@@ -45,6 +45,14 @@ def test_what_is_missing_stands_in_the_place_of_the_number_and_the_others_are_ma
     assert isinstance(made.estimates["parts"], Estimate)
 
 
+def test_a_reason_is_said_once_and_not_again_for_every_breakdown() -> None:
+    measures = [Measure("parts", by=("kind", "size")), Measure("others")]
+    metric = OptionalMetric(MeanMetric("p", {}, measures, lambda _: {"parts": Tally(1.0)}), lambda: "no Java")
+    metric.prepare()
+    assert metric.names == ("parts", "parts_by_kind", "parts_by_size", "others")
+    assert list(metric.finish(metric.start()).estimates) == ["parts", "others"]
+
+
 def test_meteor_without_java_is_left_out_or_an_error_where_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
