@@ -37,16 +37,24 @@ def test_outlines_stay_where_colours_change() -> None:
 
 
 def test_hues_turn_about_the_grays() -> None:
-    gray = torch.linspace(-0.5, 0.5, 64).expand(2, 3, 64)[..., None]
+    gray = torch.linspace(-0.5, 0.5, 64).expand(32, 3, 64)[..., None]
     y = recoloured(gray, drawn())
     assert (y - y.mean(1, keepdim=True)).abs().max() < 1e-5
+    gain = (y[:, 0, -1, 0] - y[:, 0, 0, 0])[:, None, None]
+    assert gain.min() >= 0.6 and gain.max() <= 1.1
     tinted = gray.clone()
     tinted[:, 0] += 0.3
     turned = recoloured(tinted, drawn())
     # what is added to red alone stays as bright, seen against the gray
     lighter = (turned - y).mean(1)
-    gain = (y[:, 0, -1, 0] - y[:, 0, 0, 0])[:, None, None]
-    assert torch.allclose(lighter, (0.1 * gain).expand_as(lighter), atol=1e-5)
+    inner = (turned.abs().amax((1, 2, 3)) < 1) & (y.abs().amax((1, 2, 3)) < 1)
+    assert torch.allclose(lighter[inner], (0.1 * gain).expand_as(lighter)[inner], atol=1e-5)
+    assert set((turned - y)[:, :, 0, 0].argmax(1).tolist()) == {0, 1, 2}
+
+
+def test_changed_pictures_keep_within_the_range_of_pictures() -> None:
+    corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3).T[None, :, :, None].expand(32, 3, 8, 1)
+    assert recoloured(corners, drawn()).abs().max() == 1.0
 
 
 def test_pixels_change_places_within_their_square() -> None:
