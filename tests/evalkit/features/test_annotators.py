@@ -21,7 +21,8 @@ from evalkit.features.annotation import WeightedAnnotator
 from evalkit.features.deeplab import DeepLab, DeepLabShape
 from evalkit.features.depth import UNUSED, Depth, DptShape
 from evalkit.features.hed import DEPTHS, WIDTHS, Hed, hed_shapes
-from evalkit.features.mask2former import Mask2Former, Mask2FormerShape, semantic_scores
+from evalkit.features.mask2former import Mask2Former, semantic_scores
+from evalkit.features.mask2former_network import Mask2FormerShape
 from evalkit.weight_files import Layout, Weight, WeightFile
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
