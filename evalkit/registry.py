@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from evalkit.errors import EvalkitError, UsageError, nearest
+from evalkit.factories import ModelFactory, TaskFactory
 from evalkit.interfaces import (
     DataSpec,
     Model,
-    ModelFactory,
     ModelSpec,
     Option,
     ReportSpec,
     Task,
-    TaskFactory,
     TaskSpec,
 )
 from evalkit.workspace import Workspace

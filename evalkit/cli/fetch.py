@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from evalkit.cli.bars import progress_on_stderr
 from evalkit.cli.words import key_values, print_json
 from evalkit.errors import UsageError, nearest
-from evalkit.interfaces import DataFetcher
+from evalkit.factories import DataFetcher
 from evalkit.registry import check_options, data_specs, load_factory
 from evalkit.workspace import Workspace, default_cache_dir
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from evalkit.cli.words import size
 from evalkit.errors import EvalkitError, WeightsError
-from evalkit.interfaces import DataLocator, DataSpec, TaskSpec
+from evalkit.factories import DataLocator
+from evalkit.interfaces import DataSpec, TaskSpec
 from evalkit.registry import data_specs, load_factory, task_specs
 from evalkit.types import Json
 from evalkit.workspace import Workspace

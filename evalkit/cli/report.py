@@ -11,7 +11,8 @@ from cyclopts import Parameter
 
 from evalkit.cli.words import print_json
 from evalkit.errors import UsageError, nearest
-from evalkit.interfaces import ReportFactory, ReportSpec
+from evalkit.factories import ReportFactory
+from evalkit.interfaces import ReportSpec
 from evalkit.registry import load_factory, report_specs
 from evalkit.workspace import Workspace, default_cache_dir
 

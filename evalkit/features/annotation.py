@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 
 from evalkit.errors import UsageError
 from evalkit.features.fingerprints import fingerprint_of
+from evalkit.features.planes import BytePlane
+from evalkit.images import Pixels
 from evalkit.types import JsonScalar
 from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
@@ -15,8 +18,11 @@ from evalkit.weights import Found, require
 from evalkit.workspace import Workspace
 
 
-class WeightedAnnotator:
-    """The weight of an annotator of the name `name`, and what its maps depend on besides."""
+class WeightedAnnotator(ABC):
+    """The weight of an annotator of the name `name`, and what its maps depend on besides.
+
+    With `choices` and `plane`, which each has of its own, it is an `Annotator`.
+    """
 
     name: str
     """Also the name in the weights table."""
@@ -30,9 +36,19 @@ class WeightedAnnotator:
         self._table = table
 
     @property
+    @abstractmethod
     def choices(self) -> Mapping[str, JsonScalar]:
         """How a picture reaches the network, and how its answer becomes a map."""
-        raise NotImplementedError
+        ...
+
+    @abstractmethod
+    def plane(self, picture: Pixels) -> BytePlane:
+        """Return the map `(H, W)` of a picture `(H, W, 3)`.
+
+        Raises:
+            WeightsError: see `prepare`, or the file is damaged or of another architecture.
+        """
+        ...
 
     def prepare(self) -> None:
         """Find the weights.

@@ -101,4 +101,4 @@ class Depth(WeightedAnnotator):
             neck_hidden_sizes=list(shape.neck),
             fusion_hidden_size=shape.fusion,
         )
-        return hub_network(DPTForDepthEstimation, config, self.found, self.workspace.device, UNUSED)
+        return hub_network(DPTForDepthEstimation, config, self.found, self.workspace.device, (UNUSED,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -16,38 +16,35 @@ Network: TypeAlias = Any
 """Of transformers, which is not typed throughout."""
 
 
-def hub_network(kind: Network, config: Network, found: Found, device: str, unused: str = "\0") -> Network:
+def hub_network(kind: Network, config: Network, found: Found, device: str, needless: Sequence[str] = ()) -> Network:
     """Return the network of class `kind` and architecture `config` with the tensors of a file.
 
-    Tensors whose names start with `unused` may be missing: the network has them and never computes with them.
+    Tensors whose names hold one of `needless` may be missing: the network makes them by itself, or has them and never
+    computes with them. What a file holds beyond what the network needs is left alone. The library's own reader puts
+    them in place, so that names of its older versions are understood.
 
     Raises:
         WeightsError: the file is damaged, lacks a tensor, or has one of another shape.
     """
-    network, missing, misshapen = filled(kind, config, found)
-    wrong = sorted([*(name for name in missing if not name.startswith(unused)), *misshapen])
+    tensors = {name: torch.from_numpy(value) for name, value in read_tensors(found.path, found.file.layout).items()}
+    try:
+        with _quietly():
+            network, told = kind.from_pretrained(
+                None, config=config, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        # What names and values that are none of a network's make the reader raise.
+        raise WeightsError(
+            f"{found.path} does not fit {kind.__name__} ({error}); it is of another architecture"
+        ) from error
+    missing = [name for name in told["missing_keys"] if not any(part in name for part in needless)]
+    wrong = sorted([*missing, *map(str, told["mismatched_keys"])])
     if wrong:
         raise WeightsError(
             f"{found.path} lacks {len(wrong)} tensors of {kind.__name__} or has them in another shape, the first being "
             f"{wrong[0]}; it is of another architecture"
         )
     return network.eval().to(device)
-
-
-def filled(kind: Network, config: Network, found: Found) -> tuple[Network, list[str], list[str]]:
-    """Return a network with a file's tensors, the names of those that the file lacks, and of those of another shape.
-
-    The library's own reader puts them in place, so that names of its older versions are understood.
-
-    Raises:
-        WeightsError: the file is damaged.
-    """
-    tensors = {name: torch.from_numpy(value) for name, value in read_tensors(found.path, found.file.layout).items()}
-    with _quietly():
-        network, told = kind.from_pretrained(
-            None, config=config, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    return network, list(told["missing_keys"]), [str(name) for name in told["mismatched_keys"]]
 
 
 @contextlib.contextmanager

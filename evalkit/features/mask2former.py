@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +22,8 @@ from torch.nn import functional
 
 from evalkit.features.annotation import WeightedAnnotator
 from evalkit.features.backbones import IMAGENET_MEAN, IMAGENET_STD
-from evalkit.features.hub_networks import Network, hub_network
+from evalkit.features.hub_networks import Network
+from evalkit.features.mask2former_network import MULTIPLE, SWIN_L_ADE, Mask2FormerShape, mask2former_network
 from evalkit.features.planes import BytePlane
 from evalkit.images import Pixels
 from evalkit.types import JsonScalar
@@ -31,29 +31,7 @@ from evalkit.weight_files import Weight
 from evalkit.weight_table import WEIGHTS
 from evalkit.workspace import Workspace
 
-MULTIPLE = 32
 MASK_SIDE = 384
-
-
-@dataclass(frozen=True, slots=True)
-class Mask2FormerShape:
-    """The sizes of a Mask2Former; those of Swin-L on ADE20K by default."""
-
-    short_side: int = 640
-    long_side: int = 2560
-    classes: int = 150
-    embedding: int = 192
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    heads: tuple[int, ...] = (6, 12, 24, 48)
-    window: int = 12
-    pretrained_side: int = 384
-    features: int = 256
-    pixel_layers: int = 6
-    decoder_layers: int = 10
-    decoder_heads: int = 8
-    feedforward: int = 2048
-    pixel_feedforward: int = 1024
-    queries: int = 100
 
 
 class Mask2Former(WeightedAnnotator):
@@ -64,10 +42,10 @@ class Mask2Former(WeightedAnnotator):
     needs = ("transformers",)
 
     def __init__(
-        self, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS, shape: Mask2FormerShape | None = None
+        self, workspace: Workspace, table: Mapping[str, Weight] = WEIGHTS, shape: Mask2FormerShape = SWIN_L_ADE
     ) -> None:
         super().__init__(workspace, table)
-        self._shape = shape or Mask2FormerShape()
+        self._shape = shape
 
     @property
     def choices(self) -> Mapping[str, JsonScalar]:
@@ -105,31 +83,7 @@ class Mask2Former(WeightedAnnotator):
 
     @cached_property
     def _network(self) -> Network:
-        from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
-
-        shape = self._shape
-        backbone = SwinConfig(
-            image_size=shape.pretrained_side,
-            embed_dim=shape.embedding,
-            depths=list(shape.depths),
-            num_heads=list(shape.heads),
-            window_size=shape.window,
-            out_features=["stage1", "stage2", "stage3", "stage4"],
-        )
-        config = Mask2FormerConfig(
-            backbone_config=backbone,
-            feature_size=shape.features,
-            mask_feature_size=shape.features,
-            hidden_dim=shape.features,
-            encoder_feedforward_dim=shape.pixel_feedforward,
-            encoder_layers=shape.pixel_layers,
-            decoder_layers=shape.decoder_layers,
-            num_attention_heads=shape.decoder_heads,
-            dim_feedforward=shape.feedforward,
-            num_queries=shape.queries,
-            num_labels=shape.classes,
-        )
-        return hub_network(Mask2FormerForUniversalSegmentation, config, self.found, self.workspace.device)
+        return mask2former_network(self.found, self.workspace.device, self._shape)
 
 
 def semantic_scores(classes: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:

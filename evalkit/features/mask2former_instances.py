@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,77 +24,29 @@ from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn import functional
 
-from evalkit.errors import UsageError, WeightsError
 from evalkit.features.backbones import IMAGENET_MEAN, IMAGENET_STD
 from evalkit.features.detections import COCO_IDS, Detections
-from evalkit.features.hub_networks import filled
+from evalkit.features.mask2former_network import MULTIPLE, SWIN_S_COCO, Mask2FormerShape, mask2former_network
 from evalkit.features.segments import Segments, encoded
 from evalkit.images import Pixels
 from evalkit.weights import Found
 
-SHORT_SIDE, LONG_SIDE, MULTIPLE = 800, 1333, 32
 LIMIT = 100
 LEAST_SCORE = 0.05
 """Detections that are less sure are not kept."""
-_MADE = ("relative_position_index", "criterion.empty_weight")
-"""Tensors that the network makes by itself. What a file holds beyond what the network needs is left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The network's size, Swin-S by default."""
-
-    width: int = 96
-    depths: tuple[int, ...] = (2, 2, 18, 2)
-    heads: tuple[int, ...] = (3, 6, 12, 24)
-    window: int = 7
-    hidden: int = 256
-    encoder_layers: int = 6
-    decoder_layers: int = 10
-    queries: int = 100
-
-
-def configuration(shape: Shape) -> Any:  # noqa: ANN401 - transformers types no configuration
-    """Return transformers' configuration of that size.
-
-    Raises:
-        UsageError: transformers is not installed.
-    """
-    try:
-        from transformers import Mask2FormerConfig, SwinConfig
-    except ImportError as error:
-        raise UsageError("Mask2Former needs transformers; pip install 'evalkit-multimodal[transformers]'") from error
-    backbone = SwinConfig(
-        image_size=224,
-        embed_dim=shape.width,
-        depths=list(shape.depths),
-        num_heads=list(shape.heads),
-        window_size=shape.window,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-    )
-    return Mask2FormerConfig(
-        backbone_config=backbone,
-        num_labels=len(COCO_IDS),
-        feature_size=shape.hidden,
-        mask_feature_size=shape.hidden,
-        hidden_dim=shape.hidden,
-        encoder_layers=shape.encoder_layers,
-        decoder_layers=shape.decoder_layers,
-        num_queries=shape.queries,
-    )
-
-
-def mask2former(found: Found, device: str, shape: Shape | None = None) -> Callable[[Pixels], Segments]:
+def mask2former(found: Found, device: str, shape: Mask2FormerShape = SWIN_S_COCO) -> Callable[[Pixels], Segments]:
     """Return what finds objects in a picture `(H, W, 3)`.
 
     Raises:
         UsageError: transformers is not installed.
         WeightsError: the file is damaged or of another architecture.
     """
-    network = _network(found, shape or Shape()).to(device)
+    network = mask2former_network(found, device, shape)
 
     def detect(picture: Pixels) -> Segments:
-        planes, inner = fed(picture)
+        planes, inner = fed(picture, shape)
         with torch.inference_mode():
             made = network(pixel_values=torch.from_numpy(planes)[None].to(device))
             masks = functional.interpolate(
@@ -110,25 +60,10 @@ def mask2former(found: Found, device: str, shape: Shape | None = None) -> Callab
     return detect
 
 
-def _network(found: Found, shape: Shape) -> torch.nn.Module:
-    settings = configuration(shape)
-    from transformers import Mask2FormerForUniversalSegmentation
-
-    try:
-        network, missing, misshapen = filled(Mask2FormerForUniversalSegmentation, settings, found)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S ({error}); another architecture") from error
-    odd = sorted([*(name for name in missing if not name.endswith(_MADE)), *misshapen])
-    if odd:
-        raise WeightsError(f"{found.path} does not fit Mask2Former Swin-S: {odd[0]}; it is of another architecture")
-    module: torch.nn.Module = network.eval().float()
-    return module
-
-
-def fed(picture: Pixels) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
+def fed(picture: Pixels, shape: Mask2FormerShape = SWIN_S_COCO) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
     """Return planes `(3, H', W')` of a picture as the network takes them, and the rows and columns of the picture."""
     height, width = picture.shape[:2]
-    scale = min(SHORT_SIDE / min(height, width), LONG_SIDE / max(height, width))
+    scale = min(shape.short_side / min(height, width), shape.long_side / max(height, width))
     down, across = max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
     sized = PillowImage.fromarray(picture).resize((across, down), PillowImage.Resampling.BILINEAR)
     planes = np.asarray(sized, np.float32).transpose(2, 0, 1) / np.float32(255)

@@ -14,7 +14,7 @@ from evalkit.features.segments import Segments
 from evalkit.images import pixels
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.metrics.chosen import chosen_names
-from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
+from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally, judged_elsewhere
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.metrics.pictures.similarity import feature_cache
 from evalkit.types import Image
@@ -168,9 +168,5 @@ class GenEvalMetric:
         if self._coloured:
             own |= {"colour_background": f"#{GREY:02x}{GREY:02x}{GREY:02x}", "colour_texts": "; ".join(TEMPLATES)}
             own |= dict(self._clip.protocol_fields)
-        means = MeanMetric(PROTOCOL, {**self._fields, **own}, self._measures, _judged_already, self._names)
+        means = MeanMetric(PROTOCOL, {**self._fields, **own}, self._measures, judged_elsewhere, self._names)
         return means.finish(state)
-
-
-def _judged_already(_scored: Scored) -> Mapping[str, Tally]:
-    raise RuntimeError("the pictures of GenEval are judged by the metric's own update")

@@ -187,7 +187,7 @@ def _metrics(
 ) -> tuple[AnyMetric, ...]:
     clip = TextSimilarity(workspace, encoder(workspace, CLIP), "clip_score", caption_of, "", 100.0, 0.0)
     return (
-        SegmentationMetric(workspace, PROTOCOL, fields, segmenter, asked_labels, classes),
+        SegmentationMetric(PROTOCOL, fields, workspace, segmenter, asked_labels, classes),
         *((ScoreMetric(PROTOCOL, fields, clip),) if captioned else ()),
         distribution_metric(workspace, "clean-fid", [photo.photo for photo in maps.photos], fields, ("fid",)),
     )
@@ -250,7 +250,7 @@ def _on_blocksworld(workspace: Workspace, options: Mapping[str, str]) -> SampleT
     classes = Classes(tuple(CLASS_NAMES.items()), ("stratum",))
     photos = [picture.picture for picture in pictures]
     metrics: tuple[AnyMetric, ...] = (
-        SegmentationMetric(here, PROTOCOL, fields, OracleSegmenter(), asked_labels, classes),
+        SegmentationMetric(PROTOCOL, fields, here, OracleSegmenter(), asked_labels, classes),
         distribution_metric(here, "clean-fid", photos, fields, ("fid",)),
     )
     card = DataCard(BLOCKSWORLD_NAME, str(fields["data_digest"]), "Apache-2.0", (DEMO,))

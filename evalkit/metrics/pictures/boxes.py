@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -22,18 +22,17 @@ from evalkit.features.pictures import Picture
 from evalkit.interfaces import MetricResult, Scored
 from evalkit.keys import digest
 from evalkit.metrics.chosen import chosen_names
+from evalkit.metrics.means import Fields
 from evalkit.metrics.pictures.average_precision import Doubles, Matches, Objects, Ranking, matches
 from evalkit.metrics.pictures.similarity import feature_cache
 from evalkit.protocols import Protocol as Choices
 from evalkit.protocols import protocol
-from evalkit.types import Estimate, Interval, JsonScalar, Unavailable
+from evalkit.types import Estimate, Interval, Unavailable
 from evalkit.workspace import Workspace
 
 VERSION = 1
 """Raised whenever any of these numbers changes."""
 _FIRST, _ALL = slice(0, 1), slice(None)
-
-Fields: TypeAlias = Mapping[str, JsonScalar]
 
 
 class Finder(Protocol):
@@ -100,6 +99,8 @@ class BoxMetric:
         estimates: Collection[str] | None = None,
     ) -> None:
         """Compare what `finder` sees in the pictures that `looks` name with what was `asked`.
+
+        `fields` are the task's own choices, which go into every protocol.
 
         Raises:
             UsageError: `estimates` holds an unknown name.

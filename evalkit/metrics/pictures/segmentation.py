@@ -12,7 +12,7 @@ ControlNet++ calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,7 +20,8 @@ import numpy as np
 
 from evalkit.features.planes import Annotator, BytePlane, plane_cache, plane_of
 from evalkit.interfaces import MetricResult, Scored
-from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally
+from evalkit.metrics.chosen import chosen_names
+from evalkit.metrics.means import Fields, Judged, MeanMetric, MeanState, Measure, Tally, judged_elsewhere
 from evalkit.metrics.pictures.scores import answered_picture
 from evalkit.workspace import Workspace
 
@@ -61,9 +62,9 @@ class SegmentationMetric:
 
     def __init__(
         self,
-        workspace: Workspace,
         protocol_name: str,
         fields: Fields,
+        workspace: Workspace,
         segmenter: Annotator,
         asked: AskedLabels,
         classes: Classes,
@@ -74,18 +75,19 @@ class SegmentationMetric:
         Raises:
             UsageError: `estimates` holds an unknown name.
         """
-        self._workspace = workspace
         self._protocol_name = protocol_name
         self._fields = dict(fields)
+        self._workspace = workspace
         self._segmenter = segmenter
         self._asked = asked
         self._classes = classes
-        self._means = MeanMetric(protocol_name, {}, _measures(segmenter.name, classes), _judged_already, estimates)
+        self._measures = _measures(segmenter.name, classes)
+        self._names = chosen_names([name for measure in self._measures for name in measure.names], estimates)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The estimates that it makes."""
-        return self._means.names
+        return self._names
 
     def only(self, names: Collection[str]) -> SegmentationMetric:
         """Return this metric making only the estimates of these names.
@@ -93,9 +95,8 @@ class SegmentationMetric:
         Raises:
             UsageError: `names` holds an unknown name.
         """
-        return SegmentationMetric(
-            self._workspace, self._protocol_name, self._fields, self._segmenter, self._asked, self._classes, names
-        )
+        parts = (self._workspace, self._segmenter, self._asked, self._classes)
+        return SegmentationMetric(self._protocol_name, self._fields, *parts, names)
 
     def prepare(self) -> None:
         """Find the segmenter's weights.
@@ -155,8 +156,8 @@ class SegmentationMetric:
             "answer_resize": "bicubic-pil",
         }
         fields = {**self._fields, **self._segmenter.protocol_fields, **own}
-        measures = _measures(self._segmenter.name, self._classes)
-        return MeanMetric(self._protocol_name, fields, measures, _judged_already, self.names).finish(state)
+        means = MeanMetric(self._protocol_name, fields, self._measures, judged_elsewhere, self._names)
+        return means.finish(state)
 
 
 def _measures(segmenter: str, classes: Classes) -> tuple[Measure, ...]:
@@ -165,7 +166,3 @@ def _measures(segmenter: str, classes: Classes) -> tuple[Measure, ...]:
         Measure(f"miou[{segmenter}]", pooled=True, parts=parts, by=classes.strata),
         Measure(f"pixel_accuracy[{segmenter}]", pooled=True, by=classes.strata),
     )
-
-
-def _judged_already(_scored: Scored) -> Mapping[str, Tally]:
-    raise RuntimeError("the samples of a SegmentationMetric are judged by its own update")

@@ -21,7 +21,8 @@ from evalkit.features.annotation import WeightedAnnotator
 from evalkit.features.deeplab import DeepLab, DeepLabShape
 from evalkit.features.depth import UNUSED, Depth, DptShape
 from evalkit.features.hed import DEPTHS, WIDTHS, Hed, hed_shapes
-from evalkit.features.mask2former import Mask2Former, Mask2FormerShape, semantic_scores
+from evalkit.features.mask2former import Mask2Former, semantic_scores
+from evalkit.features.mask2former_network import Mask2FormerShape
 from evalkit.weight_files import Layout, Weight, WeightFile
 from evalkit.workspace import Workspace
 from tests.evalkit.features.conftest import photo_like
@@ -354,3 +355,13 @@ def test_missing_weights_say_file_size_digest_licence_and_where(kind: type[Weigh
         kind(Workspace(cache=tmp_path, offline=True)).prepare()
     for said in ("SHA-256", "from https://", "put one of these into", "Apache" if kind is not Mask2Former else "other"):
         assert said.lower() in str(error.value).lower()
+
+
+@pytest.mark.parametrize("lacking", ["choices", "plane"])
+def test_an_annotator_that_does_not_say_its_choices_or_make_a_map_cannot_be_made(lacking: str, tmp_path: Path) -> None:
+    """Else its protocol would lack what moves its maps, or it would fail after everything is generated."""
+    own = {name: member for name, member in vars(Hed).items() if name in {"name", "code_version", "choices", "plane"}}
+    assert type("Whole", (WeightedAnnotator,), own)(Workspace(cache=tmp_path)).name == "controlnet-hed"
+    del own[lacking]
+    with pytest.raises(TypeError, match=f"abstract.*{lacking}"):
+        type("Lacking", (WeightedAnnotator,), own)(Workspace(cache=tmp_path))

@@ -64,7 +64,7 @@ def labels_of(scored: Scored) -> BytePlane:
 
 def metric(folder: Path, segmenter: Red | None = None, strata: tuple[str, ...] = ()) -> SegmentationMetric:
     classes = Classes(tuple((label, f"class {label}") for label in range(CLASSES)), strata)
-    return SegmentationMetric(Workspace(cache=folder), "test", {"data": "d"}, segmenter or Red(), labels_of, classes)
+    return SegmentationMetric("test", {"data": "d"}, Workspace(cache=folder), segmenter or Red(), labels_of, classes)
 
 
 def pairs_of(maps: Sequence[tuple[BytePlane, BytePlane]]) -> list[Scored]:
