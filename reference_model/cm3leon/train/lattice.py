@@ -1,7 +1,7 @@
 """Embeddings of lattice codes that learn together what they have in common.
 
-A code of the lattice is a choice of a level for each channel. Its embedding is trained as a row of its own plus a row for
-each of its levels, so that what is learnt of one code is learnt of all that share a level with it. In the finished
+A code of the lattice is a choice of a level for each channel. Its embedding is trained as a row of its own plus a row
+for each of its levels, so that what is learnt of one code is learnt of all that share a level with it. In the finished
 transformer the sums are the embeddings, and nothing of this is left.
 """
 

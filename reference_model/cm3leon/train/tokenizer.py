@@ -149,7 +149,7 @@ class TokenizerStage:
         return {"pictures": pictures, "labels": labels, "kinds": kinds}
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
-        """Return absolute, squared, gradient, kind, commitment, invariance and perceptual loss of a batch of pictures."""
+        """Return absolute, squared, gradient, kind, commitment, perceptual and `alike` loss of a batch of pictures."""
         recipe, device = self._recipe, self._module.counts.device
         x = in_range(batch["pictures"])
         latents, alike = self._latents_of(step, x)

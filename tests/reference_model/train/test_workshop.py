@@ -59,7 +59,9 @@ def test_what_embeddings_learnt_together_is_in_the_weights_of_the_next_stage(tmp
     keep_weights(tmp_path / "pretrain", trained.state_dict())
     found = workshop.transformer("pretrain")
     assert torch.equal(found.embed_tokens.weight, trained.embed_tokens.weight)
-    assert {name for name, _ in found.named_parameters()} == {name for name, _ in workshop.transformer().named_parameters()}
+    assert {name for name, _ in found.named_parameters()} == {
+        name for name, _ in workshop.transformer().named_parameters()
+    }
 
 
 @pytest.mark.parametrize("plan", ["cpu", "gpu"])
