@@ -131,14 +131,14 @@ class Config:
 
 BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
-    codes=4096,
+    codes=8192,
     code_channels=6,
-    channels=192,
+    channels=256,
     multipliers=(1,),
     blocks=1,
     latent_channels=64,
     patch=8,
-    levels=(4, 4, 4, 4, 4, 4),
+    levels=(4, 8, 4, 4, 4, 4),
     local=True,
     decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
 )
@@ -151,7 +151,8 @@ BLOCKSWORLD_TRANSFORMER = TransformerConfig(
     hidden=1536,
     context=512,
     position="rotary",
-    rope_theta=100.0,
+    rope_theta=10.0,
+    partial_rotary_factor=0.5,
     tied=True,
     segments=12,
     image_cells=64,

@@ -18,7 +18,7 @@ from evalkit.workspace import Workspace
 
 SHIPPED_NAME = "blocksworld"
 NAMES = (SHIPPED_NAME, *REPOSITORIES)
-SHIPPED_DEFAULTS = Defaults({"text-to-image": 3.0, "text-guided-editing": 1.5})
+SHIPPED_DEFAULTS = Defaults({"text-to-image": 2.0, "text-guided-editing": 2.0}, temperature=0.6)
 """What the shipped model draws with, chosen on scenes that are in no held-out set."""
 
 

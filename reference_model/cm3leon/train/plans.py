@@ -70,7 +70,15 @@ class Plan:
 
 
 _TOKENIZER = TokenizerRecipe(
-    batch=32, warmup=100, squared=6.0, gradient=0.3, told=0.3, perceptual=0.0, muon_rate=12.0, crowded=True
+    batch=32,
+    warmup=100,
+    squared=6.0,
+    gradient=0.3,
+    told=0.3,
+    perceptual=0.0,
+    palette=2,
+    muon_rate=12.0,
+    crowded=True,
 )
 _GPU = Plan(
     seer=Schedule(1_200, 2e-3, 50),
@@ -82,20 +90,21 @@ _GPU = Plan(
     shards=60,
     pretrain=Schedule(900, 2e-3, 100),
     finetune=Schedule(4_500, 2e-3, 50, floor=0.01),
-    language=LanguageRecipe(documents=768, row=448, muon_rate=12.0),
+    language=LanguageRecipe(documents=768, row=448, muon_rate=12.0, shared_levels=True),
 )
 _CPU = replace(
     _GPU,
     seer=Schedule(2_500, 2e-3, 50),
     seer_batch=32,
+    tokenizer=Schedule(5_000, 3e-3, 100, floor=0.02),
     tokenizer_recipe=_TOKENIZER,
     encoder=Schedule(2_000, 1e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=256),
     shards=14,
-    whole_shards=6,
+    whole_shards=12,
     pretrain=Schedule(250, 2e-3, 50, floor=0.5),
-    finetune=Schedule(2_850, 2e-3, 30, floor=0.01),
-    language=LanguageRecipe(documents=48, muon_rate=12.0),
+    finetune=Schedule(4_300, 2e-3, 30, floor=0.01),
+    language=LanguageRecipe(documents=48, muon_rate=12.0, shared_levels=True),
     retrieval=0.1,
     transformer=replace(BLOCKSWORLD_TRANSFORMER, width=192, layers=6, heads=6, hidden=768),
 )
