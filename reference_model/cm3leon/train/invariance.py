@@ -12,6 +12,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 
@@ -26,7 +27,7 @@ def recoloured(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def shuffled(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """Return pictures `(B, 3, H, W)` with the pixels of each square of `side` pixels in another order, one for all."""
     order = torch.randperm(side * side, generator=generator).to(pictures.device)
-    squares = F.pixel_unshuffle(pictures, side).unflatten(1, (pictures.shape[1], side * side))
+    squares = rearrange(F.pixel_unshuffle(pictures, side), "b (c s) h w -> b c s h w", s=side * side)
     return F.pixel_shuffle(squares[:, :, order].flatten(1, 2), side)
 
 

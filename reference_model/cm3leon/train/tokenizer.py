@@ -171,8 +171,7 @@ class TokenizerStage:
 
     def _latents_of(self, step: int, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the latents of pictures, and how far they are from those of the same pictures changed."""
-        palette, count = self._recipe.palette, len(x)
-        shown = x
+        palette, shown = self._recipe.palette, x
         if palette:
             generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + step)
             side = self._module.tokenizer.config.down
@@ -181,7 +180,7 @@ class TokenizerStage:
             latents = self._latents(shown).float()
         if not palette:
             return latents, x.new_zeros(())
-        latents, turned, mixed = latents.split(count)
+        latents, turned, mixed = latents.chunk(3)
         geometry = F.mse_loss(latents[:, palette:], turned[:, palette:])
         return latents, geometry + _PALETTE_WEIGHT * F.mse_loss(latents[:, :palette], mixed[:, :palette])
 
