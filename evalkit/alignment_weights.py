@@ -8,7 +8,7 @@ into the protocol of every number, so that two files are never taken for one.
 
 from __future__ import annotations
 
-from evalkit.picture_weights import hub_blob
+from evalkit.picture_weights import hub_blob, hub_snapshot, hub_url
 from evalkit.weight_files import Layout, Weight, WeightFile
 
 _PICKSCORE = "yuvalkirstain/PickScore_v1"
@@ -26,7 +26,7 @@ def _pickscore(file: str, kept: str, revision: str, sha256: str, layout: Layout)
         offers="picture and text features, and the scale of their cosine",
         licence="MIT",
         cached=hub_blob(_PICKSCORE, sha256),
-        urls=(f"https://huggingface.co/{_PICKSCORE}/resolve/{revision}/{kept}",),
+        urls=(hub_url(_PICKSCORE, revision, kept),),
         about=True,
     )
 
@@ -40,7 +40,7 @@ def _hps(version: str, file: str, sha256: str, size: int) -> Weight:
         offers="picture and text features",
         licence="Apache-2.0",
         cached=hub_blob(_HPS, sha256),
-        urls=(f"https://huggingface.co/{_HPS}/resolve/{_HPS_REVISION}/{file}",),
+        urls=(hub_url(_HPS, _HPS_REVISION, file),),
     )
     return Weight(
         f"hps-{version}", f"HPS {version} of Wu et al. 2023, a CLIP ViT-H/14 of people's preferences", (whole,)
@@ -91,11 +91,8 @@ ALIGNMENT_WEIGHTS = (
                 layout="clip-flant5",
                 offers="answers to questions about a picture",
                 licence="Apache-2.0 (t2v_metrics)",
-                cached=(
-                    f"huggingface/hub/models--{_FLANT5_XL.replace('/', '--')}/snapshots/{_FLANT5_XL_REVISION}/"
-                    "pytorch_model.bin"
-                ),
-                urls=(f"https://huggingface.co/{_FLANT5_XL}/resolve/{_FLANT5_XL_REVISION}/pytorch_model.bin",),
+                cached=hub_snapshot(_FLANT5_XL, _FLANT5_XL_REVISION, "pytorch_model.bin"),
+                urls=(hub_url(_FLANT5_XL, _FLANT5_XL_REVISION, "pytorch_model.bin"),),
                 about=True,
             ),
         ),
@@ -127,7 +124,7 @@ ALIGNMENT_WEIGHTS = (
                 layout="t5-tokens",
                 offers="the tokeniser of CLIP-FlanT5",
                 licence="Apache-2.0",
-                urls=(f"https://huggingface.co/google/flan-t5-base/resolve/{_FLANT5_BASE_REVISION}/tokenizer.json",),
+                urls=(hub_url("google/flan-t5-base", _FLANT5_BASE_REVISION, "tokenizer.json"),),
             ),
         ),
     ),

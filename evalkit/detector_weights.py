@@ -7,12 +7,16 @@ more than that they were trained on COCO.
 
 from __future__ import annotations
 
-from evalkit.picture_weights import torchvision_file
+from evalkit.picture_weights import hub_snapshot, hub_url, torchvision_file
 from evalkit.weight_files import Weight, WeightFile
 
 _BOXES = "boxes of COCO's 80 categories"
 
-_MASK2FORMER_REVISION = "f77f179fc62b98f6734481ebbef5bceeb1e7f10b"
+_MASK2FORMER_FILE = (
+    "facebook/mask2former-swin-small-coco-instance",
+    "f77f179fc62b98f6734481ebbef5bceeb1e7f10b",
+    "pytorch_model.bin",
+)
 _MASK2FORMER = Weight(
     "mask2former-swin-s-hf",
     "Mask2Former Swin-S for instances by its authors; stands in for GenEval's file of mmdetection",
@@ -24,14 +28,8 @@ _MASK2FORMER = Weight(
             layout="mask2former-transformers",
             offers="boxes and masks of COCO's 80 categories",
             licence="MIT (facebookresearch/Mask2Former); the hub says other",
-            cached=(
-                "huggingface/hub/models--facebook--mask2former-swin-small-coco-instance/snapshots/"
-                f"{_MASK2FORMER_REVISION}/pytorch_model.bin"
-            ),
-            urls=(
-                "https://huggingface.co/facebook/mask2former-swin-small-coco-instance/resolve/"
-                f"{_MASK2FORMER_REVISION}/pytorch_model.bin",
-            ),
+            cached=hub_snapshot(*_MASK2FORMER_FILE),
+            urls=(hub_url(*_MASK2FORMER_FILE),),
             about=True,
         ),
     ),

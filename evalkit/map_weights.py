@@ -8,7 +8,7 @@ never taken for one.
 
 from __future__ import annotations
 
-from evalkit.picture_weights import hub_blob
+from evalkit.picture_weights import hub_blob, hub_snapshot, hub_url
 from evalkit.weight_files import Weight, WeightFile
 
 _ANNOTATORS = "982e7edaec38759d914a963c48c4726685de7d96"
@@ -26,8 +26,8 @@ def _hub_model(name: str, summary: str, repository: str, revision: str, size: in
         layout="safetensors",
         offers=summary,
         licence=licence,
-        cached=f"huggingface/hub/models--{repository.replace('/', '--')}/snapshots/{revision}/model.safetensors",
-        urls=(f"https://huggingface.co/{repository}/resolve/{revision}/model.safetensors",),
+        cached=hub_snapshot(repository, revision, "model.safetensors"),
+        urls=(hub_url(repository, revision, "model.safetensors"),),
         about=True,
     )
     return Weight(name, f"{summary} ({repository} at {revision[:8]})", (file,))
@@ -47,7 +47,7 @@ MAP_WEIGHTS = (
                 licence="Apache-2.0 (the network is named so; its repository has no licence file)",
                 hub="ControlNetHED.pth",
                 cached=hub_blob("lllyasviel/Annotators", _HED),
-                urls=(f"https://huggingface.co/lllyasviel/Annotators/resolve/{_ANNOTATORS}/ControlNetHED.pth",),
+                urls=(hub_url("lllyasviel/Annotators", _ANNOTATORS, "ControlNetHED.pth"),),
             ),
         ),
     ),

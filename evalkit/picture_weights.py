@@ -32,6 +32,16 @@ def hub_blob(repository: str, sha256: str) -> str:
     return f"huggingface/hub/models--{repository.replace('/', '--')}/blobs/{sha256}"
 
 
+def hub_snapshot(repository: str, revision: str, file: str) -> str:
+    """Return where the Hugging Face hub's cache keeps a file of a revision."""
+    return f"huggingface/hub/models--{repository.replace('/', '--')}/snapshots/{revision}/{file}"
+
+
+def hub_url(repository: str, revision: str, file: str) -> str:
+    """Return where the Hugging Face hub serves a file of a revision."""
+    return f"https://huggingface.co/{repository}/resolve/{revision}/{file}"
+
+
 def torchvision_file(
     file: str, sha256: str, size: int, layout: Layout, offers: str, *, about: bool = False
 ) -> WeightFile:
@@ -71,7 +81,7 @@ _CLIPS = (
             offers="picture and text features",
             licence="MIT",
             cached=hub_blob("openai/clip-vit-base-patch32", _B32_BIN),
-            urls=(f"https://huggingface.co/openai/clip-vit-base-patch32/resolve/{_B32_REVISION}/pytorch_model.bin",),
+            urls=(hub_url("openai/clip-vit-base-patch32", _B32_REVISION, "pytorch_model.bin"),),
             about=True,
         ),
     ),
@@ -127,7 +137,7 @@ _DINOS = (
                 offers="picture features",
                 licence=_DINO_LICENCE,
                 cached=hub_blob("facebook/dino-vits16", _VITS16),
-                urls=(f"https://huggingface.co/facebook/dino-vits16/resolve/{_VITS16_REVISION}/pytorch_model.bin",),
+                urls=(hub_url("facebook/dino-vits16", _VITS16_REVISION, "pytorch_model.bin"),),
                 about=True,
             ),
         ),
