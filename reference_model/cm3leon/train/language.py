@@ -43,7 +43,7 @@ class LanguageRecipe:
     """Muon's rate as a multiple of AdamW's; 0 trains all by AdamW."""
     weight_decay: float = 0.02
     shared_levels: bool = False
-    """Whether embeddings of codes learn together what they have in common (`lattice`)."""
+    """Whether embeddings of codes learn together what they have in common (`lattice`); a sharded run does without."""
 
 
 class LanguageStage:
