@@ -57,6 +57,9 @@ class ImageTokenizerConfig:
     stands. Such a tokenizer has one level."""
     reach: int = 0
     """Squares on each side of its own that a local code tells of."""
+    palette: int = 0
+    """Code channels, the first, that tell which colours a square has and not where; the others then tell where and not
+    which. 0 is for codes whose channels tell both."""
     decoder: DecoderConfig | None = None
     """Where it is not the encoder's mirror, which has one more block a level."""
 
@@ -140,6 +143,7 @@ BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     patch=8,
     levels=(4, 8, 4, 4, 4, 4),
     local=True,
+    palette=2,
     decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
 )
 
@@ -306,6 +310,9 @@ def _check_local(image: ImageTokenizerConfig) -> None:
         raise ValueError(f"image.multipliers is {image.multipliers}; a local tokenizer has one level")
     if image.reach and not image.local:
         raise ValueError(f"image.reach is {image.reach}, which means nothing for a tokenizer that is not local")
+    _check_range("image", "palette", image.palette, image.code_channels - 1, least=0)
+    if image.palette and (image.reach or not image.local):
+        raise ValueError(f"image.palette is {image.palette}, but only local codes without reach have a palette")
 
 
 def _check_decoder(decoder: DecoderConfig, down: int) -> None:

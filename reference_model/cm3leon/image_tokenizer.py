@@ -9,6 +9,7 @@ Source: Esser et al. 2021, arXiv:2012.09841; van den Oord et al. 2017, arXiv:171
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from cm3leon.config import ImageTokenizerConfig
+from cm3leon.outlines import outlines
 
 GROUPS = 32
 
@@ -163,6 +165,50 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
+class Palette(nn.Module):
+    """Pictures `(B, 3, H, W)` to `(B, palette, H / down, W / down)`: which colours a square has, whatever their places.
+
+    How far a square's colours reach in each of a number of directions says which they are, and neither how many pixels
+    have them nor, since a mixture reaches no farther than what it is mixed of, where edges are smoothed.
+    """
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        width = config.channels // 2
+        self.down = config.down
+        self.directions = nn.Conv2d(3, width, 1)
+        nn.init.normal_(self.directions.weight)
+        nn.init.uniform_(self.directions.bias, -1, 1)
+        self.block = nn.ModuleList(ResidualBlock(width, width, 1, local=True) for _ in range(2))
+        self.norm_out = _norm(width, local=True)
+        self.conv_out = nn.Conv2d(width, config.palette, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the palettes of pictures in [-1, 1]."""
+        x = F.max_pool2d(self.directions(x), self.down)
+        for block in self.block:
+            x = block(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class PartedEncoder(nn.Module):
+    """Pictures `(B, 3, H, W)` to latents `(B, code_channels, H / down, W / down)`: palettes, then geometries.
+
+    A code that mixes the two is a hash: a block of another colour has another code in every channel, and a transformer
+    must learn each pair of colour and outline by itself.
+    """
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        self.down = config.down
+        self.palette = Palette(config)
+        self.geometry = Encoder(replace(config, latent_channels=config.code_channels - config.palette))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the latents of pictures in [-1, 1]."""
+        return torch.cat((self.palette(x), self.geometry(outlines(x, self.down))), 1)
+
+
 class Decoder(nn.Module):
     """Latents `(B, latent_channels, h, w)` to pictures `(B, 3, h * down, w * down)`, about in [-1, 1]."""
 
@@ -216,6 +262,12 @@ class Codebook(nn.Module):
             axes = [torch.linspace(-1, 1, count) for count in self.levels]
             self.embedding.weight = nn.Parameter(torch.cartesian_prod(*axes), requires_grad=False)
 
+    @property
+    def gaps(self) -> Tensor:
+        """The distances `(code_channels, 1, 1)` from level to level; 1 where codes are learnt."""
+        gaps = [2 / (count - 1) for count in self.levels] or [1.0] * self.embedding.weight.shape[1]
+        return torch.tensor(gaps, device=self.embedding.weight.device)[:, None, None]
+
     def bounded(self, latents: Tensor) -> Tensor:
         """Return latents `(B, C, h, w)` within half a step of the lattice, as they are where codes are learnt."""
         if not self.levels:
@@ -243,10 +295,12 @@ class ImageTokenizer(nn.Module):
     def __init__(self, config: ImageTokenizerConfig, draws: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder: nn.Module = PartedEncoder(config) if config.palette else Encoder(config)
         self.decoder = Decoder(config) if draws else None
         self.quantize = Codebook(config)
-        self.quant_conv = nn.Conv2d(config.latent_channels, config.code_channels, 1)
+        self.quant_conv: nn.Module = nn.Identity()
+        if not config.palette:
+            self.quant_conv = nn.Conv2d(config.latent_channels, config.code_channels, 1)
         self.post_quant_conv = nn.Conv2d(config.code_channels, config.latent_channels, 1)
 
     def latents(self, pictures: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ LEARNT = ImageTokenizerConfig(
 )
 LATTICE = replace(LEARNT, codes=24, code_channels=3, levels=(2, 3, 4))
 LOCAL = replace(LATTICE, pixels=64, patch=4, multipliers=(1,), local=True)
+PARTED = replace(LOCAL, channels=64, palette=1)
 
 
 def built(config: ImageTokenizerConfig) -> ImageTokenizer:
@@ -83,9 +84,9 @@ def test_a_code_speaks_of_its_own_row_and_column() -> None:
     assert abs(place // 32 - 5) <= 3 and abs(place % 32 - 27) <= 3
 
 
-@pytest.mark.parametrize("reach", [0, 1])
-def test_a_local_code_depends_on_the_squares_within_its_reach_alone(reach: int) -> None:
-    tokenizer = built(replace(LOCAL, reach=reach))
+@pytest.mark.parametrize(("config", "reach"), [(LOCAL, 0), (LOCAL, 1), (PARTED, 0)])
+def test_a_local_code_depends_on_the_squares_within_its_reach_alone(config: ImageTokenizerConfig, reach: int) -> None:
+    tokenizer = built(replace(config, reach=reach))
     pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4)) * 2 - 1
     changed = pictures.clone()
     changed[:, :, 8:12, 20:24] = 1 - changed[:, :, 8:12, 20:24]
@@ -95,12 +96,40 @@ def test_a_local_code_depends_on_the_squares_within_its_reach_alone(reach: int) 
     assert [place.tolist() for place in moved.nonzero()] == [[2 + down, 5 + right] for down in near for right in near]
 
 
-def test_squares_that_are_alike_have_the_same_local_code() -> None:
-    tokenizer = built(LOCAL)
+@pytest.mark.parametrize("config", [LOCAL, PARTED])
+def test_squares_that_are_alike_have_the_same_local_code(config: ImageTokenizerConfig) -> None:
+    tokenizer = built(config)
     square = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(5)) * 2 - 1
     with torch.no_grad():
         latents = tokenizer.latents(square.repeat(1, 1, 16, 16))
     assert torch.equal(latents, latents[:, :, :1, :1].expand_as(latents))
+
+
+def test_a_palette_tells_which_colours_a_square_has_and_not_where() -> None:
+    tokenizer = built(PARTED)
+    generator = torch.Generator().manual_seed(6)
+    colours = torch.rand(2, 3, 1, 1, generator=generator) * 2 - 1
+    share = torch.rand(1, 1, 64, 64, generator=generator)
+    share[:, :, ::4, ::4], share[:, :, 1::4, ::4] = 0, 1  # each square has either colour, and mixtures
+    pictures = (1 - share) * colours[:1] + share * colours[1:]
+    other = torch.rand(1, 3, 64, 64, generator=generator) * 2 - 1
+    with torch.no_grad():
+        told, changed = tokenizer.latents(pictures)[:, 0], tokenizer.latents(other)[:, 0]
+    assert torch.allclose(told, told[:, :1, :1].expand_as(told), atol=1e-5)
+    assert len(changed.unique()) == changed.numel()
+
+
+def test_a_geometry_tells_where_and_not_which_colours() -> None:
+    tokenizer = built(PARTED)
+    red, blue = (torch.tensor(rgb)[:, None, None] / 127.5 - 1 for rgb in ((220, 40, 40), (45, 85, 220)))
+    objects = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(7)) < 0.4
+    with torch.no_grad():
+        of_red, of_blue, of_none = (
+            tokenizer.latents(torch.where(objects, colour, 0.9)) for colour in (red, blue, torch.full_like(red, 0.9))
+        )
+    assert torch.allclose(of_red[:, 1:], of_blue[:, 1:], atol=1e-4)
+    assert not torch.allclose(of_red[:, :1], of_blue[:, :1], atol=1e-2)
+    assert not torch.allclose(of_red[:, 1:], of_none[:, 1:], atol=1e-2)
 
 
 def test_a_local_decoder_sees_the_squares_around_and_none_far_off() -> None:
@@ -119,6 +148,9 @@ def test_a_local_decoder_sees_the_squares_around_and_none_far_off() -> None:
         (replace(LOCAL, multipliers=(1, 2)), "one level"),
         (replace(LATTICE, reach=1), "not local"),
         (replace(LOCAL, reach=-1), "between 0 and 8"),
+        (replace(LATTICE, palette=1), "only local codes"),
+        (replace(PARTED, reach=1), "only local codes"),
+        (replace(PARTED, palette=3), "between 0 and 2"),
     ],
 )
 def test_a_shape_that_no_local_tokenizer_has_is_refused(image: ImageTokenizerConfig, words: str) -> None:

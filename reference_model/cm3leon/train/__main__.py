@@ -135,7 +135,7 @@ class Workshop:
         """Return the folder's vocabulary, learnt first where it has none."""
         path = self.folder / VOCABULARY
         if not path.exists():
-            words = texts(source(self.plan.source), _READ)
+            words = texts(source(self.plan.source), _READ, self.plan.image.pixels)
             learnt = trained_vocabulary(words, self.plan.pieces, self.plan.image.codes, self.plan.sentinels)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(learnt.json, encoding="utf-8")

@@ -22,14 +22,14 @@ from cm3leon.transformer import INIT_STD
 PRETRAINING: Mapping[str, float] = types.MappingProxyType({"pair": 1.0})
 FINETUNING: Mapping[str, float] = types.MappingProxyType(
     {
-        "text-to-image": 0.30,
-        "captioning": 0.10,
-        "vqa": 0.16,
+        "text-to-image": 0.27,
+        "captioning": 0.12,
+        "vqa": 0.18,
         "editing": 0.20,
-        "edges": 0.07,
-        "depth": 0.04,
-        "segmentation": 0.06,
-        "boxes": 0.07,
+        "edges": 0.04,
+        "depth": 0.03,
+        "segmentation": 0.05,
+        "boxes": 0.11,
     }
 )
 """How often each kind of document comes; the paper limits a set's up- and down-sampling to 3 and 0.3 (its table 4)."""
@@ -54,7 +54,7 @@ class Plan:
     """Where records come from."""
     kinds: int = 22
     """Kinds of pixels that the source's records tell apart."""
-    pieces: int = 640
+    pieces: int = 712
     """Byte pairs of the vocabulary."""
     sentinels: int = 8
     bank: int = 4_000
@@ -76,7 +76,8 @@ _TOKENIZER = TokenizerRecipe(
     gradient=0.3,
     told=0.3,
     perceptual=0.0,
-    palette=2,
+    settling=300,
+    grounds=0.5,
     muon_rate=12.0,
     crowded=True,
 )

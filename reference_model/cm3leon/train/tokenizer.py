@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from cm3leon.image_tokenizer import ImageTokenizer
 from cm3leon.label_maps import painted
-from cm3leon.train.invariance import recoloured, shuffled
+from cm3leon.train.grounds import on_other_grounds
 from cm3leon.train.loop import Batch
 from cm3leon.train.muon import ConvolutionMuon
 from cm3leon.train.records import Labels, Pixels, Record, Source, in_range
@@ -34,8 +34,6 @@ _DEAD = 0.03
 _RESET_EVERY = 20
 _KMEANS_ROUNDS = 10
 _MAPS = 3
-_PALETTE_WEIGHT = 0.5
-"""Of the palette's changes, where the geometry's weigh 1."""
 _NARROW = 8
 """Channels up to which a convolution is no matter for Muon: those from and to the code vectors."""
 
@@ -56,13 +54,13 @@ class TokenizerRecipe:
     told: float = 0.1
     """Weight of telling each pixel's kind from what a picture is drawn from."""
     commitment: float = 0.25
+    """Weight of how far latents are from their codes."""
+    settling: int = 0
+    """Steps before latents of a lattice are drawn to their codes, and again until that has its full weight."""
     perceptual: float = 1.0
     """Weight of what the seer makes of the pictures; 0 is to train without one."""
-    palette: int = 0
-    """Channels of a code, the first, that are to tell its colours alone, the others its geometry alone; 0 asks neither.
-    """
-    alike: float = 2.0
-    """Weight of how much either changes where only the other should (`invariance`)."""
+    grounds: float = 0.0
+    """Share of the pictures whose objects are to have the same palettes on the ground of another (`grounds`)."""
     muon_rate: float = 0.0
     """Muon's rate for the convolutions as a multiple of AdamW's; 0 is AdamW for all."""
     crowded: bool = False
@@ -149,40 +147,40 @@ class TokenizerStage:
         return {"pictures": pictures, "labels": labels, "kinds": kinds}
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
-        """Return absolute, squared, gradient, kind, commitment, perceptual and `alike` loss of a batch of pictures."""
+        """Return a batch's losses: absolute, squared, gradient, kind, commitment, perceptual, and the palettes'."""
         recipe, device = self._recipe, self._module.counts.device
-        x = in_range(batch["pictures"])
-        latents, alike = self._latents_of(step, x)
-        vectors, commitment = latents, x.new_zeros(())
+        x, objects = in_range(batch["pictures"]), batch["labels"] > 0
+        moved = on_other_grounds(x, objects)[: round(recipe.grounds * len(x))]
+        with torch.autocast(device.type, torch.bfloat16):
+            latents, elsewhere = self._latents(torch.cat((x, moved))).float().split((len(x), len(moved)))
+        vectors, commitment, alike = latents, x.new_zeros(()), x.new_zeros(())
         learnt = not self._module.tokenizer.config.levels
         if learnt and step == recipe.warmup:
             self._start_codebook(latents.detach())
         if step >= recipe.warmup:
             vectors, commitment = self._rounded(latents)
+            alike = self._palettes_apart(vectors.detach(), elsewhere, objects)
         with torch.autocast(device.type, torch.bfloat16):
             y, logits = self._reconstruct(vectors)
         kinds = batch["kinds"].long()
-        parts = self._compared(x, y.float(), batch["labels"] > 0)
+        parts = self._compared(x, y.float(), objects)
         known = (kinds >= 0).sum().clamp(min=1)
         told = F.cross_entropy(logits.float(), kinds, ignore_index=-1, reduction="sum") / known
-        loss = parts["loss"] + recipe.told * told + recipe.commitment * commitment * learnt + recipe.alike * alike
-        parts |= {"loss": loss, "told": told, "commitment": commitment * learnt, "alike": alike}
+        drawn = recipe.commitment * commitment + alike
+        if not learnt:
+            drawn = drawn * min(max(step - recipe.settling, 0) / max(recipe.settling, 1), 1)
+        parts |= {"loss": parts["loss"] + recipe.told * told + drawn}
+        parts |= {"told": told, "commitment": commitment, "alike": alike}
         return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds, parts)
 
-    def _latents_of(self, step: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the latents of pictures, and how far they are from those of the same pictures changed."""
-        palette, shown = self._recipe.palette, x
-        if palette:
-            generator = torch.Generator().manual_seed(self._recipe.seed * 1_000_003 + step)
-            side = self._module.tokenizer.config.down
-            shown = torch.cat((x, recoloured(x, generator), shuffled(x, side, generator)))
-        with torch.autocast(x.device.type, torch.bfloat16):
-            latents = self._latents(shown).float()
-        if not palette:
-            return latents, x.new_zeros(())
-        latents, turned, mixed = latents.chunk(3)
-        geometry = F.mse_loss(latents[:, palette:], turned[:, palette:])
-        return latents, geometry + _PALETTE_WEIGHT * F.mse_loss(latents[:, :palette], mixed[:, :palette])
+    def _palettes_apart(self, vectors: Tensor, elsewhere: Tensor, objects: Tensor) -> Tensor:
+        """Return how far, in levels, palettes on other grounds are from the code vectors, on squares with objects."""
+        config, count = self._module.tokenizer.config, len(elsewhere)
+        if not count or not config.palette:
+            return vectors.new_zeros(())
+        held = F.max_pool2d(objects[:count, None].float(), config.down)
+        apart = (elsewhere - vectors[:count]) / self._module.tokenizer.quantize.gaps
+        return (apart[:, : config.palette] * held).square().mean()
 
     def _seen_alike(
         self,
@@ -221,7 +219,7 @@ class TokenizerStage:
             self._seen = (rearrange(latents.detach(), "b c h w -> (b h w) c"), ids)
         grid = latents.shape[2]
         vectors = rearrange(quantize.embedding.weight[ids], "(b h w) c -> b c h w", h=grid, w=grid)
-        return latents + (vectors - latents).detach(), F.mse_loss(latents, vectors)
+        return latents + (vectors - latents).detach(), ((latents - vectors) / quantize.gaps).square().mean()
 
     @torch.no_grad()
     def after(self, step: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
 from cm3leon.documents import FEATURES, spaced
 from cm3leon.train.records import Source
@@ -16,8 +17,8 @@ _PROMPTS = (
 )
 
 
-def texts(source: Source, records: int) -> Iterator[str]:
-    """Yield the words of the first `records` records."""
+def texts(source: Source, records: int, pixels: int) -> Iterator[str]:
+    """Yield the words of the first `records` records, and places in pictures of `pixels`, so that each is one piece."""
     for number in range(records):
         record = source(number)
         edit = record.edit()
@@ -26,3 +27,5 @@ def texts(source: Source, records: int) -> Iterator[str]:
             yield f"{spaced(question)}{spaced(answer)}"
         for label, (x, y, width, height) in record.boxes():
             yield f" {label} at location ({x}, {y}) -> ({x + width}, {y + height}),"
+    for place in range(pixels + 1):
+        yield from repeat(f" ({place}, {place})", records // 4)
