@@ -168,7 +168,7 @@ class Workshop:
         return transformer
 
     def _share_levels(self, transformer: Transformer) -> None:
-        share_levels(transformer, self.plan.image.levels, min(self.vocabulary().codes))
+        share_levels(transformer, self.plan.image, min(self.vocabulary().codes))
 
     def sharded_transformer(self, start: str | None = None) -> Transformer:
         """Return this process's part of `transformer`."""

@@ -1,42 +1,58 @@
 """Embeddings of lattice codes that learn together what they have in common.
 
 A code of the lattice is a choice of a level for each channel. Its embedding is trained as a row of its own plus a row
-for each of its levels, so that what is learnt of one code is learnt of all that share a level with it. In the finished
-transformer the sums are the embeddings, and nothing of this is left.
+for each of its levels, and for its palette and its geometry where it has them, so that what is learnt of one code is
+learnt of all that share a part with it. In the finished transformer the sums are the embeddings, and nothing of this is
+left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from cm3leon.config import ImageTokenizerConfig
 from cm3leon.transformer import Transformer
 
 
 class SharedLevels(nn.Module):
-    """Adds to the rows `(V, D)` of codes, of which the lattice's first is row `first`, those of their levels."""
+    """Adds to the rows `(V, D)` of codes, of which the lattice's first is row `first`, those of their parts."""
 
-    def __init__(self, levels: Sequence[int], first: int, rows: int, width: int) -> None:
+    def __init__(self, image: ImageTokenizerConfig, first: int, rows: int, width: int) -> None:
         super().__init__()
-        chosen = torch.cartesian_prod(*(torch.arange(count) for count in levels)).reshape(-1, len(levels))
-        which = torch.cat([torch.eye(count)[column] for count, column in zip(levels, chosen.T, strict=True)], dim=1)
+        which = torch.cat([_chosen(image.levels, part) for part in _parts(image)], dim=1)
         self.which: Tensor
-        self.register_buffer("which", torch.zeros(rows, sum(levels)), persistent=False)
+        self.register_buffer("which", torch.zeros(rows, which.shape[1]), persistent=False)
         self.which[first : first + len(which)] = which
-        self.weight = nn.Parameter(torch.zeros(sum(levels), width))
+        self.weight = nn.Parameter(torch.zeros(which.shape[1], width))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return `(V, D)`."""
         return rows + self.which.to(rows.dtype) @ self.weight
 
 
-def share_levels(transformer: Transformer, levels: Sequence[int], first: int) -> None:
+def _parts(image: ImageTokenizerConfig) -> list[range]:
+    """Return the channels of each part of a code: each alone, and those of the palette and of the geometry."""
+    count = len(image.levels)
+    alone = [range(channel, channel + 1) for channel in range(count)]
+    return alone + [range(image.palette), range(image.palette, count)] * bool(image.palette)
+
+
+def _chosen(levels: tuple[int, ...], part: range) -> Tensor:
+    """Return which of its values the part has in each code, `(codes, values)` of 0 and 1."""
+    before, values = math.prod(levels[: part.start]), math.prod(levels[part.start : part.stop])
+    after = math.prod(levels[part.stop :])
+    return torch.eye(values).repeat_interleave(after, dim=0).repeat(before, 1)
+
+
+def share_levels(transformer: Transformer, image: ImageTokenizerConfig, first: int) -> None:
     """Have the embeddings of a lattice's codes, from row `first` on, learn together, until `settle_levels`."""
     rows, width = transformer.embed_tokens.weight.shape
-    parametrize.register_parametrization(transformer.embed_tokens, "weight", SharedLevels(levels, first, rows, width))
+    parametrize.register_parametrization(transformer.embed_tokens, "weight", SharedLevels(image, first, rows, width))
 
 
 def are_shared(weights: Mapping[str, Tensor]) -> bool:
