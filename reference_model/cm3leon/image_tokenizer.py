@@ -178,7 +178,7 @@ class Palette(nn.Module):
         self.down = config.down
         self.directions = nn.Conv2d(3, width, 1)
         nn.init.normal_(self.directions.weight)
-        nn.init.uniform_(self.directions.bias, -1, 1)
+        nn.init.uniform_(self.directions.get_parameter("bias"), -1, 1)
         self.block = nn.ModuleList(ResidualBlock(width, width, 1, local=True) for _ in range(2))
         self.norm_out = _norm(width, local=True)
         self.conv_out = nn.Conv2d(width, config.palette, 1)

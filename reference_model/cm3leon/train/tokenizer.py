@@ -152,7 +152,8 @@ class TokenizerStage:
         x, objects = in_range(batch["pictures"]), batch["labels"] > 0
         moved = on_other_grounds(x, objects)[: round(recipe.grounds * len(x))]
         with torch.autocast(device.type, torch.bfloat16):
-            latents, elsewhere = self._latents(torch.cat((x, moved))).float().split((len(x), len(moved)))
+            latents = self._latents(torch.cat((x, moved))).float()
+        latents, elsewhere = latents[: len(x)], latents[len(x) :]
         vectors, commitment, alike = latents, x.new_zeros(()), x.new_zeros(())
         learnt = not self._module.tokenizer.config.levels
         if learnt and step == recipe.warmup:
