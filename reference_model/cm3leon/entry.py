@@ -14,11 +14,12 @@ from cm3leon.settings import require_applicable, settings_of
 from cm3leon.tensor_files import CheckpointError
 from evalkit.errors import UsageError, WeightsError, nearest
 from evalkit.models.knobs import whole
+from evalkit.types import IMAGE_JOBS
 from evalkit.workspace import Workspace
 
 SHIPPED_NAME = "blocksworld"
 NAMES = (SHIPPED_NAME, *REPOSITORIES)
-SHIPPED_DEFAULTS = Defaults({"text-to-image": 2.0, "text-guided-editing": 2.0}, temperature=0.6)
+SHIPPED_DEFAULTS = Defaults(dict.fromkeys(IMAGE_JOBS, 2.0), temperature=0.6)
 """What the shipped model draws with, chosen on scenes that are in no held-out set."""
 
 
