@@ -28,7 +28,7 @@ from cm3leon.train.records import source
 from cm3leon.train.seer import Seer, SeerStage
 from cm3leon.train.sharding import sharded
 from cm3leon.train.shards import Shards, prepare
-from cm3leon.train.tokenizer import TokenizerStage
+from cm3leon.train.tokenizer import TokenizerRecipe, TokenizerStage
 from cm3leon.train.words import texts
 from cm3leon.transformer import Transformer
 from cm3leon.vocab import Vocabulary, read_vocabulary, trained_vocabulary
@@ -71,13 +71,20 @@ class Workshop:
 
     def tokenizer(self) -> None:
         """Train the image tokenizer."""
+        self._train(self._tokenizer_stage(self.plan.tokenizer_recipe), self.plan.tokenizer, "tokenizer")
+
+    def decoder(self) -> None:
+        """Train what draws the trained tokenizer's codes, which stay as they are."""
+        stage = self._tokenizer_stage(self.plan.decoder_recipe)
+        stage.module.load_state_dict(stage.module.state_dict() | trained_weights(self.folder / "tokenizer"))
+        self._train(stage, self.plan.decoder, "decoder")
+
+    def _tokenizer_stage(self, recipe: TokenizerRecipe) -> TokenizerStage:
         seer = None
-        if self.plan.tokenizer_recipe.perceptual:
+        if recipe.perceptual:
             seer = Seer(self.plan.kinds)
             seer.load_state_dict(trained_weights(self.folder / "seer"))
-        tokenizer = ImageTokenizer(self.plan.image)
-        stage = TokenizerStage(tokenizer, source(self.plan.source), self.plan.tokenizer_recipe, seer, self.device)
-        self._train(stage, self.plan.tokenizer, "tokenizer")
+        return TokenizerStage(ImageTokenizer(self.plan.image), source(self.plan.source), recipe, seer, self.device)
 
     def encoder(self) -> None:
         """Train the dual encoder."""
@@ -142,9 +149,10 @@ class Workshop:
         return read_vocabulary(path)
 
     def trained_tokenizer(self) -> ImageTokenizer:
-        """Return the image tokenizer of the last checkpoint."""
+        """Return the image tokenizer of the last checkpoint: that of `decoder`, where there is one."""
         tokenizer = ImageTokenizer(self.plan.image)
-        weights = trained_weights(self.folder / "tokenizer")
+        last = "decoder" if (self.folder / "decoder").exists() else "tokenizer"
+        weights = trained_weights(self.folder / last)
         tokenizer.load_state_dict({k.removeprefix(TOKENIZER): v for k, v in weights.items() if k.startswith(TOKENIZER)})
         return tokenizer.eval()
 
@@ -195,7 +203,19 @@ class Workshop:
         train(stage, schedule, self.folder / name, pace=self.pace, stop_at=self.stop_at)
 
 
-STAGES = ("adopt", "seer", "tokenizer", "encoder", "prepare", "neighbours", "pretrain", "finetune", "export", "curves")
+STAGES = (
+    "adopt",
+    "seer",
+    "tokenizer",
+    "decoder",
+    "encoder",
+    "prepare",
+    "neighbours",
+    "pretrain",
+    "finetune",
+    "export",
+    "curves",
+)
 
 
 def main() -> None:

@@ -43,6 +43,8 @@ class Plan:
     seer_batch: int
     tokenizer: Schedule
     tokenizer_recipe: TokenizerRecipe
+    decoder: Schedule
+    decoder_recipe: TokenizerRecipe
     encoder: Schedule
     encoder_recipe: DualEncoderRecipe
     shards: int
@@ -81,11 +83,14 @@ _TOKENIZER = TokenizerRecipe(
     muon_rate=12.0,
     crowded=True,
 )
+_DECODER = replace(_TOKENIZER, warmup=0, squared=0.0, told=0.2, grounds=0.0, fixed=True)
 _GPU = Plan(
     seer=Schedule(1_200, 2e-3, 50),
     seer_batch=128,
     tokenizer=Schedule(8_000, 3e-3, 100, floor=0.02),
     tokenizer_recipe=replace(_TOKENIZER, batch=256, perceptual=0.3),
+    decoder=Schedule(3_000, 1.5e-3, 50, floor=0.02),
+    decoder_recipe=replace(_DECODER, batch=256, perceptual=0.3),
     encoder=Schedule(1_500, 2e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=1024),
     shards=60,
@@ -99,6 +104,8 @@ _CPU = replace(
     seer_batch=32,
     tokenizer=Schedule(3_200, 3e-3, 50, floor=0.02),
     tokenizer_recipe=_TOKENIZER,
+    decoder=Schedule(1_600, 1.5e-3, 50, floor=0.02),
+    decoder_recipe=_DECODER,
     encoder=Schedule(2_000, 1e-3, 100),
     encoder_recipe=DualEncoderRecipe(batch=256),
     shards=14,

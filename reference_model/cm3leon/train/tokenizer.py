@@ -61,6 +61,8 @@ class TokenizerRecipe:
     """Weight of what the seer makes of the pictures; 0 is to train without one."""
     grounds: float = 0.0
     """Share of the pictures whose objects are to have the same palettes on the ground of another (`grounds`)."""
+    fixed: bool = False
+    """Whether codes stay as they are, so that only what draws them is trained."""
     muon_rate: float = 0.0
     """Muon's rate for the convolutions as a multiple of AdamW's; 0 is AdamW for all."""
     crowded: bool = False
@@ -106,6 +108,9 @@ class TokenizerStage:
         if not tokenizer.config.local:
             self._module.to(memory_format=torch.channels_last)
         tokenizer.quantize.embedding.weight.requires_grad_(False)
+        if recipe.fixed:
+            tokenizer.encoder.requires_grad_(False)
+            tokenizer.quant_conv.requires_grad_(False)
         self._source, self._recipe = source, recipe
         self._seer: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
         if seer is not None:
@@ -123,7 +128,7 @@ class TokenizerStage:
         return self._module
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        """Return AdamW over everything but the codebook, or Muon for the wide convolutions and AdamW for the rest."""
+        """Return AdamW over all that is trained, or Muon for the wide convolutions and AdamW for the rest."""
         weights = [weight for weight in self._module.parameters() if weight.requires_grad]
         wide = [weight for weight in weights if weight.ndim == 4 and min(weight.shape[:2]) > _NARROW]
         if not self._recipe.muon_rate:

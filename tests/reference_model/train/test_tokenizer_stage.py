@@ -75,6 +75,19 @@ def test_a_stage_that_was_stopped_goes_on_bit_for_bit(tmp_path: Path) -> None:
         assert torch.equal(a, b), name
 
 
+def test_fixed_codes_stay_while_pictures_come_closer(tmp_path: Path) -> None:
+    tokenizer = ImageTokenizer(LOCAL)
+    stage = TokenizerStage(tokenizer, few, replace(RECIPE, warmup=0, fixed=True))
+    pictures = torch.rand(4, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        codes = tokenizer.encode(pictures)
+    before = float(losses_of(stage, 2)["absolute"].detach())
+    train(stage, Schedule(steps=40, rate=4e-3, warmup=3), tmp_path)
+    with torch.no_grad():
+        assert torch.equal(tokenizer.encode(pictures), codes) and len(set(codes.flatten().tolist())) > 1
+    assert float(losses_of(stage, 2)["absolute"].detach()) < 0.85 * before
+
+
 def test_learnt_codes_are_means_of_what_is_rounded_to_them() -> None:
     stage = TokenizerStage(ImageTokenizer(LEARNT), source(SOURCE), replace(RECIPE, warmup=0))
     losses_of(stage, 0)

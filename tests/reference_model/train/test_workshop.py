@@ -64,6 +64,21 @@ def test_what_embeddings_learnt_together_is_in_the_weights_of_the_next_stage(tmp
     }
 
 
+def test_a_decoder_is_trained_on_and_taken_for_the_codes_it_was_trained_on(tmp_path: Path) -> None:
+    recipes = (replace(recipe, batch=2) for recipe in (PLANS["cpu"].tokenizer_recipe, PLANS["cpu"].decoder_recipe))
+    first, then = recipes
+    plan = replace(PLANS["cpu"], tokenizer_recipe=first, decoder_recipe=then)
+    workshop = Workshop(plan, tmp_path, Pace(), "cpu", steps=1)
+    workshop.tokenizer()
+    before = workshop.trained_tokenizer().state_dict()
+    workshop.decoder()
+    after = workshop.trained_tokenizer().state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+    # one step moves no weight far from where the tokenizer's stage left it
+    assert all((before[name] - after[name]).abs().max() < 0.05 for name in before)
+
+
 @pytest.mark.parametrize("plan", ["cpu", "gpu"])
 def test_only_a_perceptual_term_needs_the_seer(plan: str, tmp_path: Path) -> None:
     small = replace(PLANS[plan], tokenizer_recipe=replace(PLANS[plan].tokenizer_recipe, batch=2))
