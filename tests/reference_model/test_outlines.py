@@ -43,10 +43,13 @@ def test_darker_stripes_are_told_from_the_rest_of_an_object() -> None:
 
 
 def test_two_objects_that_meet_are_told_apart_by_their_hues() -> None:
-    picture = torch.cat((tone(PALETTE["red"]).expand(3, 8, 5), tone(PALETTE["blue"]).expand(3, 8, 3)), 2)
-    told = outlines(picture[None], SIDE)[0]
-    assert (told[:2, 0, 0] - told[:2, 0, 7]).norm() > 0.5
-    for part in (told[:, :, :5], told[:, :, 5:]):
+    """As vivid as each other and equally large, they differ across the hue that lies between theirs alone."""
+    red, green = (torch.tensor(colour)[:, None, None] for colour in ((0.6, -0.3, -0.3), (-0.3, 0.6, -0.3)))
+    told = outlines(torch.cat((red.expand(3, 8, 4), green.expand(3, 8, 4)), 2)[None], SIDE)[0]
+    left, right = told[:, 0, 0], told[:, 0, 7]
+    assert left[0] == pytest.approx(right[0].item(), abs=1e-5)
+    assert left[1] == pytest.approx(-right[1].item(), abs=1e-5) and abs(left[1]) > 0.5
+    for part in (told[:, :, :4], told[:, :, 4:]):
         assert torch.equal(part, part[:, :1, :1].expand_as(part))
 
 
@@ -73,6 +76,7 @@ def test_the_shading_of_a_ground_is_not_told() -> None:
 
 def test_each_square_is_told_by_itself() -> None:
     pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pictures[1, :, 8:, :8] *= 0.5
     told = outlines(pictures, SIDE)
     alone = outlines(pictures[1:, :, 8:, :8], SIDE)
     assert torch.equal(told[1:, :, 8:, :8], alone) and told.abs().max() <= 1.001
