@@ -29,12 +29,16 @@ def _openai_clip(name: str, file: str, sha256: str, size: int, *others: WeightFi
 
 def hub_blob(repository: str, sha256: str) -> str:
     """Return where the Hugging Face hub's cache keeps a large file, which it names by its digest."""
-    return f"huggingface/hub/models--{repository.replace('/', '--')}/blobs/{sha256}"
+    return f"{_hub_cache(repository)}/blobs/{sha256}"
 
 
 def hub_snapshot(repository: str, revision: str, file: str) -> str:
     """Return where the Hugging Face hub's cache keeps a file of a revision."""
-    return f"huggingface/hub/models--{repository.replace('/', '--')}/snapshots/{revision}/{file}"
+    return f"{_hub_cache(repository)}/snapshots/{revision}/{file}"
+
+
+def _hub_cache(repository: str) -> str:
+    return f"huggingface/hub/models--{repository.replace('/', '--')}"
 
 
 def hub_url(repository: str, revision: str, file: str) -> str:

@@ -38,8 +38,10 @@ class SharedLevels(nn.Module):
 def _parts(image: ImageTokenizerConfig) -> list[range]:
     """Return the channels of each part of a code: each alone, and those of the palette and of the geometry."""
     count = len(image.levels)
-    alone = [range(channel, channel + 1) for channel in range(count)]
-    return alone + [range(image.palette), range(image.palette, count)] * bool(image.palette)
+    parts = [range(channel, channel + 1) for channel in range(count)]
+    if image.palette:
+        parts += [range(image.palette), range(image.palette, count)]
+    return parts
 
 
 def _chosen(levels: tuple[int, ...], part: range) -> Tensor:

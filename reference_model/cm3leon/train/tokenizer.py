@@ -175,8 +175,8 @@ class TokenizerStage:
         drawn = recipe.commitment * commitment + alike
         if not learnt:
             drawn = drawn * min(max(step - recipe.settling, 0) / max(recipe.settling, 1), 1)
-        parts |= {"loss": parts["loss"] + recipe.told * told + drawn}
-        parts |= {"told": told, "commitment": commitment, "alike": alike}
+        loss = parts["loss"] + recipe.told * told + drawn
+        parts |= {"loss": loss, "told": told, "commitment": commitment, "alike": alike}
         return parts if self._seer is None else self._seen_alike(self._seer, x, y, kinds, parts)
 
     def _palettes_apart(self, vectors: Tensor, elsewhere: Tensor, objects: Tensor) -> Tensor:

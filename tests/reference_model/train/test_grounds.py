@@ -24,11 +24,15 @@ def few(number: int) -> Record:
     return source("evalkit_tasks.blocksworld.training:training_record")(number % 8)
 
 
-def ends(recipe: TokenizerRecipe, folder: Path) -> dict[str, float]:
+def trained(recipe: TokenizerRecipe, folder: Path) -> TokenizerStage:
     torch.manual_seed(0)
     stage = TokenizerStage(ImageTokenizer(SMALL), few, recipe)
     train(stage, Schedule(steps=50, rate=4e-3, warmup=3), folder)
-    return {name: float(loss.detach()) for name, loss in stage.losses(50, stage.batch(2)).items()}
+    return stage
+
+
+def losses_of(stage: TokenizerStage, step: int = 50) -> dict[str, float]:
+    return {name: float(loss.detach()) for name, loss in stage.losses(step, stage.batch(2)).items()}
 
 
 def test_objects_stay_and_the_ground_is_the_next_pictures() -> None:
@@ -55,21 +59,20 @@ def test_a_picture_that_is_all_object_lends_no_ground() -> None:
 def test_palettes_learn_to_be_the_same_on_any_ground(tmp_path: Path) -> None:
     apart = {}
     for share in (0.0, 0.5):
-        torch.manual_seed(0)
         recipe = TokenizerRecipe(batch=8, warmup=2, perceptual=0.0, grounds=share)
-        stage = TokenizerStage(ImageTokenizer(SMALL), few, recipe)
-        assert share or float(stage.losses(5, stage.batch(2))["alike"]) == 0
-        train(stage, Schedule(steps=50, rate=4e-3, warmup=3), tmp_path / str(share))
+        stage = trained(recipe, tmp_path / str(share))
+        assert share or losses_of(stage)["alike"] == 0
         measured = TokenizerStage(ImageTokenizer(SMALL), few, replace(recipe, grounds=0.5))
         measured.module.load_state_dict(stage.module.state_dict())
-        apart[share] = float(measured.losses(50, measured.batch(2))["alike"].detach())
+        apart[share] = losses_of(measured)["alike"]
     assert apart[0.5] < 0.6 * apart[0.0]
 
 
 def test_latents_of_a_lattice_settle_on_their_codes(tmp_path: Path) -> None:
     recipe = TokenizerRecipe(batch=8, warmup=2, perceptual=0.0, commitment=1.0)
-    drawn, free = ends(recipe, tmp_path / "a"), ends(replace(recipe, commitment=0.0), tmp_path / "b")
-    assert drawn["commitment"] < 0.7 * free["commitment"] and free["commitment"] <= 0.25
+    drawn = losses_of(trained(recipe, tmp_path / "a"))["commitment"]
+    free = losses_of(trained(replace(recipe, commitment=0.0), tmp_path / "b"))["commitment"]
+    assert drawn < 0.7 * free and free <= 0.25
 
 
 def test_settling_waits_and_then_grows() -> None:
@@ -81,7 +84,7 @@ def test_settling_waits_and_then_grows() -> None:
         torch.manual_seed(0)
         stage = TokenizerStage(tokenizer, few, recipe)
         for step in (1, 10, 15, 40):
-            parts = {name: float(loss.detach()) for name, loss in stage.losses(step, stage.batch(0)).items()}
+            parts = losses_of(stage, step)
             totals[settling, step] = parts["loss"], 2.0 * parts["commitment"] + parts["alike"]
     whole, weight = totals[0, 40]
     for step, share in ((1, 0.0), (10, 0.0), (15, 0.5), (40, 1.0)):

@@ -65,10 +65,13 @@ def test_what_embeddings_learnt_together_is_in_the_weights_of_the_next_stage(tmp
 
 
 def test_a_decoder_is_trained_on_and_taken_for_the_codes_it_was_trained_on(tmp_path: Path) -> None:
-    recipes = (replace(recipe, batch=2) for recipe in (PLANS["cpu"].tokenizer_recipe, PLANS["cpu"].decoder_recipe))
-    first, then = recipes
-    plan = replace(PLANS["cpu"], tokenizer_recipe=first, decoder_recipe=then)
-    workshop = Workshop(plan, tmp_path, Pace(), "cpu", steps=1)
+    plan = PLANS["cpu"]
+    small = replace(
+        plan,
+        tokenizer_recipe=replace(plan.tokenizer_recipe, batch=2),
+        decoder_recipe=replace(plan.decoder_recipe, batch=2),
+    )
+    workshop = Workshop(small, tmp_path, Pace(), "cpu", steps=1)
     workshop.tokenizer()
     before = workshop.trained_tokenizer().state_dict()
     workshop.decoder()
