@@ -28,6 +28,7 @@ MODELS: tuple[ModelSpec, ...] = (
             Option("mode", "top-p", "how codes are drawn: top-p, cd, cd-k, or mixture (half of best_of each way)"),
             Option("alpha", "0.1", "cd, cd-k: what a code's likelihood must reach of the likeliest's"),
             Option("k", "2", "cd-k: the likelihood is that of the k-th likeliest"),
+            Option("captions", "", "captions tried, the one nearest to its picture being told: 4; 1 is the likeliest"),
             Option("precision", "", "fp32, bf16, fp16 or int8; bf16 for published models, else fp32"),
             Option("device", "", "cpu, cuda or cuda:1; that of --device by default"),
             Option("rows", "16", "answers made at once: fewer take less memory; each number rounds differently"),

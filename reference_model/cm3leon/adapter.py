@@ -6,8 +6,10 @@ What a family is asked, id by id, is its `Layout` (`prompts.py`, `chameleon_prom
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +20,11 @@ from cm3leon.checkpoints import Checkpoint
 from cm3leon.decoding import Sampling, mixture
 from cm3leon.generate import ROWS, Generator, Prompt
 from cm3leon.places import place_table
-from cm3leon.prompts import Ids, Layout, Reader, caption_of
+from cm3leon.prompts import Ids, Layout, Reader, caption_of, fitted, picture_of
 from cm3leon.quantisation import precision_of
 from cm3leon.retrieval import DocumentStore, Embedder
 from evalkit.errors import RunError
-from evalkit.images import Pixels, image_of
+from evalkit.images import Pixels, image_of, pixels
 from evalkit.models.knobs import Unanswerable, require_known
 from evalkit.models.prompts import Prompts, prompts_of
 from evalkit.types import IMAGE_JOBS, Answer, Generation, Job, JsonScalar, Request, Text
@@ -38,6 +40,7 @@ JOBS: tuple[Job, ...] = (
     "captioning",
     "vqa",
 )
+_Made = TypeVar("_Made")
 LONGEST_WORDS: dict[Job, int] = {"captioning": 96, "vqa": 24}
 _KNOBS = frozenset({"temperature", "top_p"})
 _TEXT_KNOBS = _KNOBS | {"max_tokens"}
@@ -59,6 +62,8 @@ class Defaults:
     k: int = 2
     documents: int = 0
     """Retrieved documents before a wish for a picture."""
+    captions: int = 1
+    """Captions that are written of a picture, the likeliest and sampled ones; the one nearest to it is the answer."""
 
 
 CHAMELEON_DEFAULTS = Defaults(
@@ -118,6 +123,7 @@ class Cm3leon:
             "weights": self.digest,
             "documents": self.documents.digest if self.documents is not None and d.documents else None,
             "retrieved": d.documents,
+            "captions": d.captions,
             "precision": precision_of(self.checkpoint.transformer),
             "device": self.checkpoint.transformer.head.device.type,
             "rows": self.rows,
@@ -162,7 +168,7 @@ class Cm3leon:
                 said.setdefault(request.max_tokens or LONGEST_WORDS[request.job], []).extend(wishes)
         yield from self._pictures(requests, drawn)
         for longest, wishes in said.items():
-            yield from self._words(wishes, longest)
+            yield from self._words(requests, wishes, longest)
 
     def _wishes(self, position: int, request: Request) -> list[_Wish]:
         """Return the candidates of one request."""
@@ -207,11 +213,11 @@ class Cm3leon:
         d = self.defaults
         temperature = d.temperature if request.temperature is None else request.temperature
         top_p = d.top_p if request.top_p is None else request.top_p
-        if request.job not in IMAGE_JOBS:
-            if request.temperature is None:
-                return [Sampling("greedy")]
-            return [Sampling("top-p", temperature, top_p)]
         nucleus = Sampling("top-p", temperature, top_p)
+        if request.job not in IMAGE_JOBS:
+            likeliest = Sampling("greedy") if request.temperature is None else nucleus
+            more = d.captions - 1 if request.job == "captioning" and temperature and self.embedder is not None else 0
+            return [likeliest, *[nucleus] * more]
         contrast = Sampling("cd-k", temperature, alpha=d.alpha, k=d.k)
         if d.mode == "mixture":
             return list(mixture(nucleus, contrast, request.best_of))
@@ -219,17 +225,10 @@ class Cm3leon:
         return [one] * request.best_of
 
     def _pictures(self, requests: Sequence[Request], wishes: Sequence[_Wish]) -> Iterator[tuple[int, Answer]]:
-        waiting: dict[int, int] = {}
-        made: dict[int, dict[int, Pixels]] = {}
-        for wish in wishes:
-            waiting[wish.position] = waiting.get(wish.position, 0) + 1
-        for number, codes in self._generator.pictures([wish.prompt for wish in wishes]):
-            position = wishes[number].position
-            made.setdefault(position, {})[number] = self._decoded(codes)
-            if len(made[position]) == waiting[position]:
-                candidates = [picture for _, picture in sorted(made.pop(position).items())]
-                request = requests[position]
-                yield position, Generation((image_of(_sized(self._best(request, candidates), request)),))
+        written = self._generator.pictures([wish.prompt for wish in wishes])
+        for position, candidates in _gathered(wishes, ((number, self._decoded(codes)) for number, codes in written)):
+            request = requests[position]
+            yield position, Generation((image_of(_sized(self._best(request, candidates), request)),))
 
     def _best(self, request: Request, candidates: Sequence[Pixels]) -> Pixels:
         """Return the candidate whose vector is nearest to the words; the first of one, or of equals."""
@@ -239,10 +238,23 @@ class Cm3leon:
         scores = self.embedder.pictures(candidates) @ self.embedder.texts([words])[0]
         return candidates[int(np.argmax(scores))]
 
-    def _words(self, wishes: Sequence[_Wish], longest: int) -> Iterator[tuple[int, Answer]]:
-        for number, ids, ended in self._generator.words([wish.prompt for wish in wishes], longest):
-            text = self.checkpoint.vocabulary.decode(ids).strip()
-            yield wishes[number].position, Generation((Text(text),), "stop" if ended else "length")
+    def _words(
+        self, requests: Sequence[Request], wishes: Sequence[_Wish], longest: int
+    ) -> Iterator[tuple[int, Answer]]:
+        decode = self.checkpoint.vocabulary.decode
+        written = self._generator.words([wish.prompt for wish in wishes], longest)
+        said = ((number, (decode(ids).strip(), ended)) for number, ids, ended in written)
+        for position, candidates in _gathered(wishes, said):
+            text, ended = candidates[self._nearest(requests[position], [text for text, _ in candidates])]
+            yield position, Generation((Text(text),), "stop" if ended else "length")
+
+    def _nearest(self, request: Request, texts: Sequence[str]) -> int:
+        """Return which text's vector is nearest to the picture: the first of one, of equals, or where all are empty."""
+        told = [number for number, text in enumerate(texts) if text]
+        if len(texts) == 1 or not told or self.embedder is None:
+            return 0
+        (shown,) = self.embedder.pictures([fitted(pixels(picture_of(request)), self.checkpoint.config.image.pixels)])
+        return told[int(np.argmax(self.embedder.texts([texts[number] for number in told]) @ shown))]
 
     @torch.inference_mode()
     def _coded(self, picture: Pixels) -> list[int]:
@@ -259,6 +271,17 @@ class Cm3leon:
     @property
     def _device(self) -> torch.device:
         return self.checkpoint.image_tokenizer.quantize.embedding.weight.device
+
+
+def _gathered(wishes: Sequence[_Wish], made: Iterable[tuple[int, _Made]]) -> Iterator[tuple[int, list[_Made]]]:
+    """Yield each position with what was made of all its wishes, in their order, once the last of them is there."""
+    waiting = Counter(wish.position for wish in wishes)
+    found: dict[int, dict[int, _Made]] = {}
+    for number, one in made:
+        position = wishes[number].position
+        found.setdefault(position, {})[number] = one
+        if len(found[position]) == waiting[position]:
+            yield position, [candidate for _, candidate in sorted(found.pop(position).items())]
 
 
 def _needed(streams: tuple[Ids, ...], weights: tuple[float, ...]) -> tuple[tuple[Ids, ...], tuple[float, ...]]:

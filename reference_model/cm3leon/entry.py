@@ -19,8 +19,8 @@ from evalkit.workspace import Workspace
 
 SHIPPED_NAME = "blocksworld"
 NAMES = (SHIPPED_NAME, *REPOSITORIES)
-SHIPPED_DEFAULTS = Defaults(dict.fromkeys(IMAGE_JOBS, 2.0), temperature=0.6)
-"""What the shipped model draws with, chosen on scenes that are in no held-out set."""
+SHIPPED_DEFAULTS = Defaults(dict.fromkeys(IMAGE_JOBS, 2.0), temperature=0.6, captions=4)
+"""What the shipped model draws and describes with, chosen on scenes that are in no held-out set."""
 
 
 def cm3leon_model(workspace: Workspace, argument: str, options: Mapping[str, str]) -> Cm3leon:

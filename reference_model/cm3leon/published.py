@@ -46,7 +46,7 @@ def published_model(workspace: Workspace, name: str, options: Mapping[str, str])
         UsageError: an option is out of its range or of another model.
         WeightsError: no folder is named, or one that lacks a file or a tensor, or holds another model.
     """
-    require_applicable(name, options, ("documents",))
+    require_applicable(name, options, ("captions", "documents"))
     settings = settings_of(workspace, options, "bf16", CHAMELEON_DEFAULTS)
     jobs, prompts = _jobs(name, options), prompts_of(options)
     any_shape = choice(options, "shape", ("published", "any"), "published") == "any"

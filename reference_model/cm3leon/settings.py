@@ -41,7 +41,8 @@ def settings_of(workspace: Workspace, options: Mapping[str, str], precision: Pre
     """
     held = cast(Precision, choice(options, "precision", PRECISIONS, precision))
     mode, k = choice(options, "mode", MODES, defaults.mode), whole(options, "k", defaults.k)
-    drawn = replace(defaults, mode=mode, alpha=_share(options, "alpha", defaults.alpha), k=k)
+    captions = whole(options, "captions", defaults.captions)
+    drawn = replace(defaults, mode=mode, alpha=_share(options, "alpha", defaults.alpha), k=k, captions=captions)
     return Settings(held, _device(workspace, options), whole(options, "rows", ROWS), drawn)
 
 

@@ -201,6 +201,38 @@ def test_the_best_of_n_is_the_candidate_that_ranks_best(checkpoint: Checkpoint) 
     assert any(best > one for best, one in means)
 
 
+class Wordiness(Brightness):
+    """Finds long texts near to bright pictures, and short ones near to dark pictures."""
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        assert all(texts), "the encoder refuses empty texts"
+        angles = [np.pi / 2 / (1 + 0.01 * len(text)) for text in texts]
+        return np.array([[np.cos(a), np.sin(a)] for a in angles], np.float32)
+
+
+def test_of_several_captions_the_one_nearest_to_the_picture_is_told(checkpoint: Checkpoint) -> None:
+    one, five = (
+        Cm3leon("x", checkpoint, "0", Defaults({}, temperature=2.0, captions=count), embedder=Wordiness())
+        for count in (1, 5)
+    )
+    assert one.identity != five.identity
+
+    def told(model: Cm3leon, light: int, **knobs: float) -> list[str]:
+        shown = image_of(np.full((40, 40, 3), light, np.uint8), "source")
+        requests = [replace(asked("captioning", s, (shown,)), max_tokens=9, **knobs) for s in range(4)]  # type: ignore[arg-type]
+        return [part.text for r in requests for part in answer(model, r).parts if isinstance(part, Text)]
+
+    for light, order in ((250, 1), (5, -1)):
+        likeliest, nearest = told(one, light), told(five, light)
+        assert all(order * len(a) >= order * len(b) for a, b in zip(nearest, likeliest, strict=True) if b)
+        assert nearest != likeliest
+        # the likeliest words are what a temperature of 0 asks for
+        assert told(five, light, temperature=0.0) == told(one, light, temperature=0.0)
+    unranked = Cm3leon("x", checkpoint, "0", Defaults({}, temperature=2.0, captions=5))
+    assert told(unranked, 250) == told(one, 250)
+    assert answer(five, asked("vqa")) == answer(one, asked("vqa"))
+
+
 def test_retrieved_documents_change_the_picture_and_the_identity(checkpoint: Checkpoint) -> None:
     store = DocumentStore(["a ring", "a star"], np.arange(32).reshape(2, 16) // 2, [[0.8, 0.6], [0.2, 0.98]])
     models = [
