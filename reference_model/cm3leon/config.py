@@ -117,6 +117,9 @@ class TransformerConfig:
     """Learned places in a picture's grid, one for each of its codes. Positions, learned or rotary, then count from the
     last mark or the picture's start instead of the sequence's start, so that the same cell of two pictures has the same
     turn; 0 is none."""
+    axial: bool = False
+    """Whether rotary positions turn half of their channels by the row of a picture's cell and half by its column,
+    instead of all by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +137,33 @@ class Config:
 
 BLOCKSWORLD_IMAGE = ImageTokenizerConfig(
     pixels=64,
-    codes=8192,
-    code_channels=6,
-    channels=256,
+    codes=4096,
+    code_channels=5,
+    channels=128,
     multipliers=(1,),
     blocks=1,
     latent_channels=64,
-    patch=8,
-    levels=(4, 8, 4, 4, 4, 4),
+    patch=4,
+    levels=(8, 8, 4, 4, 4),
     local=True,
     palette=2,
-    decoder=DecoderConfig(channels=32, multipliers=(1, 2, 4), blocks=1, patch=2),
+    decoder=DecoderConfig(channels=32, multipliers=(2, 2), blocks=1, patch=2),
 )
 
 BLOCKSWORLD_TRANSFORMER = TransformerConfig(
     vocabulary=0,  # the tokenizer's size, once it is trained
-    width=384,
+    width=256,
     layers=8,
-    heads=6,
-    hidden=1536,
-    context=512,
+    heads=8,
+    hidden=1024,
+    context=1024,
     position="rotary",
     rope_theta=10.0,
     partial_rotary_factor=0.5,
     tied=True,
     segments=12,
-    image_cells=64,
+    image_cells=256,
+    axial=True,
 )
 
 CM3LEON_IMAGE = ImageTokenizerConfig(
@@ -342,3 +346,6 @@ def _check_transformer(transformer: TransformerConfig) -> None:
         raise ValueError("transformer.width gives each head an odd number of channels, which cannot be turned in pairs")
     if transformer.norm_eps <= 0 or transformer.rope_theta <= 0:
         raise ValueError("transformer.norm_eps and transformer.rope_theta must be above 0")
+    cells = transformer.image_cells
+    if transformer.axial and (not cells or math.isqrt(cells) ** 2 != cells):
+        raise ValueError(f"transformer.axial is set, but {cells} transformer.image_cells make no square picture")

@@ -8,6 +8,7 @@ Shapes: B sequences, T tokens, D width, H heads of N channels, K heads of keys, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -263,8 +264,7 @@ class Transformer(nn.Module):
             x = x + self.embed_segments(places.segment)
         if self.embed_cells is not None:
             x = x + self.embed_cells(places.cell)
-        turned = places.index if self.embed_cells is None else places.offset + places.cell
-        turn = self._angles(turned, x.dtype) if self.config.position == "rotary" else None
+        turn = self._turn(places, x.dtype) if self.config.position == "rotary" else None
         steps = places.index if at is None else at
         for number, layer in enumerate(self.layers):
             x = layer(x, turn, seen, None if caches is None else caches[number], steps)
@@ -285,8 +285,23 @@ class Transformer(nn.Module):
         like = self.embed_tokens.weight
         return [KeyValues(batch, c.kv_heads or c.heads, length, c.width // c.heads, like) for _ in range(c.layers)]
 
+    def _turn(self, places: Places, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines `(B, T, 1, N)` of the places, as `rotary` takes them."""
+        if self.embed_cells is None:
+            return self._angles(places.index, dtype)
+        if not self.config.axial:
+            return self._angles(places.offset + places.cell, dtype)
+        side = math.isqrt(self.config.image_cells)
+        inside, number = places.cell > 0, (places.cell - 1).clamp(min=0)
+        row, column = (torch.where(inside, 1 + part, places.offset) for part in (number // side, number % side))
+        pairs = self.config.width // self.config.heads // 2
+        by_row = torch.arange(pairs, device=row.device).repeat(2) % 2 == 0  # (N,): every second pair of channels
+        turns = zip(self._angles(row, dtype), self._angles(column, dtype), strict=True)
+        cos, sin = (torch.where(by_row, one, other) for one, other in turns)
+        return cos, sin
+
     def _angles(self, index: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return cosines and sines `(B, T, 1, N)` of the places `index`, as `rotary` takes them."""
+        """Return cosines and sines `(B, T, 1, N)` of the turns `index` `(B, T)`."""
         if self._turns is None or self._turns.dtype != dtype or self._turns.device != index.device:
             with torch.inference_mode(False):  # what is made in inference could not be trained through
                 self._turns = self._all_turns(index.device, dtype)

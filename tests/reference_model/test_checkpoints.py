@@ -191,6 +191,16 @@ def test_wrong_config_names_the_field(path: str, value: object, said: str) -> No
         config_of(config)
 
 
+def test_rows_and_columns_take_a_square_picture() -> None:
+    for cells, allowed in ((16, True), (12, False), (0, False)):
+        config = replace(CONFIG, transformer=replace(CONFIG.transformer, image_cells=cells, axial=True))
+        if allowed:
+            assert config_of(config_json(config)) == config
+            continue
+        with pytest.raises(ValueError, match=f"{cells} transformer.image_cells make no square picture"):
+            config_of(config_json(config))
+
+
 def test_wrong_config_names_the_file_and_the_field(tmp_path: Path) -> None:
     config = json.loads((written(tmp_path) / "config.json").read_text())
     put(config, "transformer.depth", 3)

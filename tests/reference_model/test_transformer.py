@@ -21,7 +21,8 @@ CHAMELEON = TransformerConfig(
     mlp="swiglu", qk_norm=True,
 )  # fmt: skip
 TURNED = replace(CM3LEON, position="rotary")
-EVERY = [CM3LEON, PLAIN, TURNED, CHAMELEON, replace(CHAMELEON, swin_norm=True, kv_heads=None)]
+AXIAL = replace(TURNED, axial=True)
+EVERY = [CM3LEON, PLAIN, TURNED, AXIAL, CHAMELEON, replace(CHAMELEON, swin_norm=True, kv_heads=None)]
 
 
 def built(config: TransformerConfig) -> Transformer:
@@ -155,3 +156,19 @@ def test_equal_seeds_draw_equal_weights() -> None:
         model.initialise(torch.Generator().manual_seed(seed))
     states = [torch.cat([weight.detach().flatten() for weight in model.parameters()]) for model in models]
     assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
+
+
+def test_half_of_the_channels_turn_by_the_row_and_half_by_the_column() -> None:
+    model = built(AXIAL)  # pictures of 3 x 3 cells, heads of 4 pairs of channels
+
+    def turn(cell: int, offset: int = 0) -> Tensor:
+        zero = torch.zeros(1, 1, dtype=torch.long)
+        cos, sin = model._turn(Places(zero, zero + offset, zero, zero + cell), torch.float32)
+        return torch.stack((cos, sin)).flatten(1)  # (2, N)
+
+    by_row = torch.arange(4).repeat(2) % 2 == 0
+    first, right, below = turn(1), turn(2), turn(4)
+    assert torch.equal((first == right).all(0), by_row) and torch.equal((first == below).all(0), ~by_row)
+    assert torch.equal(turn(5)[:, by_row], below[:, by_row]) and torch.equal(turn(5)[:, ~by_row], right[:, ~by_row])
+    # words turn all channels by what they are behind the last mark
+    assert torch.equal(turn(0, offset=2), torch.where(by_row, turn(4), turn(2)))

@@ -64,6 +64,19 @@ class Workshop:
         weights = shipped.image_tokenizer.state_dict()
         keep_weights(self.folder / "tokenizer", {f"{TOKENIZER}{name}": weight for name, weight in weights.items()})
 
+    def adopt_transformer(self) -> None:
+        """Take the shipped transformer in the place of a pre-trained one, to be fine-tuned on; `adopt` comes first.
+
+        Raises:
+            ValueError: the plan's is of another shape.
+        """
+        shipped = load(SHIPPED).transformer
+        if shipped.config != self._shape():
+            raise ValueError(
+                f"the shipped transformer is {shipped.config}, not the plan's {self._shape()}; try --plan gpu"
+            )
+        keep_weights(self.folder / "pretrain", shipped.state_dict())
+
     def seer(self) -> None:
         """Train the network that judges the tokenizer's pictures."""
         stage = SeerStage(Seer(self.plan.kinds), source(self.plan.source), self.plan.seer_batch, self.device)
@@ -189,7 +202,8 @@ class Workshop:
 
     def _mixture(self, shares: dict[str, float], seed: int) -> Mixture:
         found = kept(np.load(self.folder / "neighbours.npy"))
-        return Mixture(Shards(self.folder / "shards"), self.vocabulary(), shares, found, self.plan.retrieval, seed)
+        shards, plan = Shards(self.folder / "shards"), self.plan
+        return Mixture(shards, self.vocabulary(), shares, found, plan.retrieval, seed, plan.easy)
 
     def _language(self, name: str, schedule: Schedule, mixture: Mixture, start: str | None = None) -> None:
         transformer = self.sharded_transformer(start) if self.sharded else self.transformer(start)
@@ -205,6 +219,7 @@ class Workshop:
 
 STAGES = (
     "adopt",
+    "adopt_transformer",
     "seer",
     "tokenizer",
     "decoder",

@@ -21,12 +21,15 @@ from torch.func import functional_call
 from cm3leon.places import PlaceTable
 from cm3leon.train.loop import Batch
 from cm3leon.train.mixture import Example, Mixture
-from cm3leon.train.muon import ShardedMuon
+from cm3leon.train.muon import ShardedMuon, StackedMuon
 from cm3leon.train.sharding import is_sharded
 from cm3leon.transformer import Places, Transformer
 
 IMAGE_LOSS, TEXT_LOSS = "image", "text"
-_PARTS = ("ids", "document", "asked", "targets", "weights", "index", "offset", "segment", "cell")
+_DOCUMENT = "document"
+_FEWEST = 2
+"""Rows of a batch at least: a compiled graph takes any number but one."""
+_PARTS = ("ids", "asked", "targets", "weights", "index", "offset", "segment", "cell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class LanguageRecipe:
 
     documents: int = 96
     """Documents a step."""
-    row: int | None = None
-    """Tokens a row, into which documents are packed: no document may be longer. None is as many as the longest of each
-    of `groups` of like length, which spares a CPU most of the attention."""
+    rows: tuple[int, ...] | None = None
+    """Tokens a row, ascending: documents are packed into rows of the first length that they fit into. None is as many
+    as the longest of each of `groups` of like length has."""
     groups: int = 4
     muon_rate: float = 4.0
     """Muon's rate as a multiple of AdamW's; 0 trains all by AdamW."""
@@ -76,7 +79,8 @@ class LanguageStage:
         adam = torch.optim.AdamW(groups, rate, betas=(0.9, 0.95))
         if not self._recipe.muon_rate:
             return [adam]
-        kind = ShardedMuon if is_sharded(self._transformer) else torch.optim.Muon
+        kind = torch.optim.Muon if self._codes.device.type == "cpu" else StackedMuon
+        kind = ShardedMuon if is_sharded(self._transformer) else kind
         return [kind(matrices, rate * self._recipe.muon_rate, weight_decay=decay, momentum=0.95), adam]
 
     def batch(self, number: int) -> Batch:
@@ -84,10 +88,8 @@ class LanguageStage:
         recipe = self._recipe
         first = number * recipe.documents
         examples = [self._mixture.example(place) for place in range(first, first + recipe.documents)]
-        examples.sort(key=lambda example: len(example.ids))
-        size = len(examples) if recipe.row else -(-len(examples) // recipe.groups)
-        groups = [examples[i : i + size] for i in range(0, len(examples), size)]
-        rows = [packed(group, self._table, recipe.row or len(group[-1].ids)) for group in groups]
+        groups = _by_length(examples, recipe.rows) if recipe.rows else _alike(examples, recipe.groups)
+        rows = [packed(group, self._table, length) for length, group in groups.items()]
         return {f"{group} {name}": part for group, row in enumerate(rows) for name, part in row.items()}
 
     def losses(self, step: int, batch: Batch) -> Mapping[str, Tensor]:
@@ -95,15 +97,18 @@ class LanguageStage:
         # a sharded transformer narrows its weights itself
         parameters = {} if is_sharded(self._transformer) else dict(self._transformer.named_parameters())
         groups = sorted({name.split()[0] for name in batch})
-        sums = [self._sums(parameters, *(batch[f"{group} {name}"] for name in _PARTS)) for group in groups]
+        sums = [
+            self._sums(parameters, batch.get(f"{group} {_DOCUMENT}"), *(batch[f"{group} {name}"] for name in _PARTS))
+            for group in groups
+        ]
         loss, total, code_loss, codes, word_loss, words = (torch.stack(part).sum() for part in zip(*sums, strict=True))
         return {"loss": loss / total, IMAGE_LOSS: code_loss / codes, TEXT_LOSS: word_loss / words}
 
     def _summed(
         self,
         parameters: Mapping[str, Tensor],
+        document: Tensor | None,
         ids: Tensor,
-        document: Tensor,
         asked: Tensor,
         targets: Tensor,
         weights: Tensor,
@@ -111,11 +116,9 @@ class LanguageStage:
     ) -> tuple[Tensor, ...]:
         """Return the sums of weighted losses and weights, and of losses and counts of codes and of words."""
         narrow = {name: weight.bfloat16() for name, weight in parameters.items()}
-        steps = torch.arange(ids.shape[1], device=ids.device)
-        seen = (document[:, :, None] == document[:, None, :]) & (steps[:, None] >= steps)
-        bias = torch.zeros(seen.shape, dtype=torch.bfloat16, device=ids.device).masked_fill(~seen, -torch.inf)
+        bias = None if document is None else _apart(document)
         stands = Places(*(part.long() for part in places))
-        hidden = functional_call(self._transformer, narrow, (ids, stands, bias[:, None], asked))
+        hidden = functional_call(self._transformer, narrow, (ids, stands, bias, asked))
         losses = F.cross_entropy(hidden.float(), targets, reduction="none")
         code, plain = self._codes[targets], losses.detach()
         return (
@@ -131,12 +134,41 @@ class LanguageStage:
         """Do nothing more."""
 
 
-def packed(examples: list[Example], table: PlaceTable, length: int) -> Batch:
-    """Return documents in rows of `length` tokens, as few as best fit makes of them, `(R, length)` each.
+def _by_length(examples: list[Example], rows: tuple[int, ...]) -> dict[int, list[Example]]:
+    """Return documents by the length of the rows that they go into."""
+    groups: dict[int, list[Example]] = {}
+    for example in examples:
+        place = min(bisect.bisect_left(rows, len(example.ids)), len(rows) - 1)
+        groups.setdefault(rows[place], []).append(example)
+    return groups
 
-    `ids`; `document`, a number for each document of a row, so that none sees another; and the tokens' places, counted
-    from each document's start. Of the K tokens that weigh, `asked` `(K,)` holds the places before them in the flattened
-    rows, `targets` the tokens and `weights` their weights.
+
+def _alike(examples: list[Example], groups: int) -> dict[int, list[Example]]:
+    """Return about `groups` groups of documents of like length, by the longest's."""
+    ordered = sorted(examples, key=lambda example: len(example.ids))
+    size = -(-len(ordered) // groups)
+    found: dict[int, list[Example]] = {}
+    for first in range(0, len(ordered), size):
+        group = ordered[first : first + size]
+        found.setdefault(len(group[-1].ids), []).extend(group)
+    return found
+
+
+def _apart(document: Tensor) -> Tensor:
+    """Return what is added to scores `(B, 1, T, T)` so that none of the documents `(B, T)` sees another."""
+    steps = torch.arange(document.shape[1], device=document.device)
+    seen = (document[:, :, None] == document[:, None, :]) & (steps[:, None] >= steps)
+    bias = torch.zeros(seen.shape, dtype=torch.bfloat16, device=document.device)
+    return bias.masked_fill(~seen, -torch.inf)[:, None]
+
+
+def packed(examples: list[Example], table: PlaceTable, length: int) -> Batch:
+    """Return documents in rows of `length` tokens, as few as best fit makes of them.
+
+    All but the last three are `(R, length)`: `ids`; `document`, a number for each document of a row, so that none sees
+    another, left out where no row has two; and the tokens' places, counted from each document's start. Of the K tokens
+    that weigh, `asked` `(K,)` holds the places before them in the flattened rows, `targets` the tokens and `weights`
+    their weights.
 
     Raises:
         ValueError: a document is longer than a row.
@@ -157,7 +189,7 @@ def packed(examples: list[Example], table: PlaceTable, length: int) -> Batch:
 
 
 def _filled(rows: list[list[Example]], table: PlaceTable, length: int) -> Batch:
-    shape = len(rows), length
+    shape = max(len(rows), _FEWEST), length
     ids, document = np.full(shape, table.pad, np.int64), np.full(shape, -1, np.int16)
     weights = np.zeros(shape, np.float32)
     places = [np.zeros(shape, np.int16) for _ in range(4)]
@@ -173,5 +205,7 @@ def _filled(rows: list[list[Example]], table: PlaceTable, length: int) -> Batch:
                 held[row, start:end] = part[0]
             start = end
     asked = np.flatnonzero(weights)
-    parts = ids, document, asked, ids.ravel()[asked + 1], weights.ravel()[asked], *places
-    return {name: torch.from_numpy(part) for name, part in zip(_PARTS, parts, strict=True)}
+    parts = ids, asked, ids.ravel()[asked + 1], weights.ravel()[asked], *places
+    batch = {name: torch.from_numpy(part) for name, part in zip(_PARTS, parts, strict=True)}
+    # a kernel for causal attention does half of the work, and needs no mask
+    return batch if document.max() <= 0 else batch | {_DOCUMENT: torch.from_numpy(document)}

@@ -2,7 +2,7 @@
 
 Each document comes with the weight of each of its tokens in the loss. In pre-training every token weighs 1, as in CM3;
 in fine-tuning only what the model is to answer weighs, words more than picture codes, because an answer is a word or
-two and a picture 64 codes.
+two and a picture many codes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from cm3leon.objective import SpanLaw, Specials, draw_spans, mask
 from cm3leon.train.shards import Codes, Prepared, Shards
 from cm3leon.vocab import Vocabulary
 
-WORD_WEIGHT = 4.0
-"""Weight of a token of an answer in words, where a picture code has 1."""
+WORD_SHARE = 1 / 16
+"""Weight of a token of an answer in words as a share of a picture's, whose codes have 1 each."""
 MASKED_SHARE = 0.1
 """Share of wishes whose text is taken away, so that there is a stream without it to guide against."""
-MOST_QUESTIONS = 6
+MOST_QUESTIONS = 8
+_STRATA = 3
 
 Neighbours: TypeAlias = Sequence[Sequence[int]]
 """For each record the numbers of the records that retrieval finds for it."""
@@ -64,6 +65,8 @@ class Mixture:
     retrieval_share: float = 0.0
     """Share of pairs and wishes that one or two retrieved documents stand before."""
     seed: int = 0
+    easy: int = 0
+    """Documents, the first so many, that are of the first of the source's three strata, which has the least to tell."""
 
     def example(self, number: int) -> Example:
         """Return document `number`."""
@@ -72,6 +75,8 @@ class Mixture:
         kind = rng.choices(list(self.shares), list(self.shares.values()))[0]
         while document is None:
             place = rng.randrange(len(self.shards))
+            if number < self.easy:
+                place -= place % _STRATA
             document = _KINDS[kind](self.shards.record(place), rng)
         before: Document = ()
         if kind in _RETRIEVING and self.neighbours is not None and rng.random() < self.retrieval_share:
@@ -96,11 +101,11 @@ class Mixture:
     def _asked(self, kind: str, before: Document, document: Document) -> Example:
         """Return a document in which only the last picture, or the words of the slots, weigh."""
         ids = ids_of((*before, *document), self.vocabulary)
-        if kind in _ANSWERED_IN_WORDS:
-            asked = ids.index(self.vocabulary.marks.eod, 1) + 1
-            return Example(kind, ids, [0.0] * asked + [WORD_WEIGHT] * (len(ids) - asked))
         drawn = document[-1]
         cells = len(drawn.codes or ()) if isinstance(drawn, Picture) else 0
+        if kind in _ANSWERED_IN_WORDS:
+            asked = ids.index(self.vocabulary.marks.eod, 1) + 1
+            return Example(kind, ids, [0.0] * asked + [WORD_SHARE * cells] * (len(ids) - asked))
         end = len(ids) - 1 - (ids[::-1].index(self.vocabulary.marks.eod))
         weights = [0.0] * (end - cells) + [1.0] * cells + [0.0] * (len(ids) - end)
         return Example(kind, ids, weights)

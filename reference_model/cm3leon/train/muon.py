@@ -1,10 +1,12 @@
-"""Muon for the weights of convolutions, each a matrix from what it reads to what it writes, and for sharded matrices.
+"""Muon for the weights of convolutions, each a matrix from what it reads to what it writes, for sharded matrices, and
+for those of a GPU, which takes all of one shape at once.
 
 Source: Jordan et al. 2024 (torch.optim.Muon, which takes matrices alone).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,6 +37,50 @@ class ConvolutionMuon(torch.optim.Muon):
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
+
+
+class StackedMuon(torch.optim.Muon):
+    """Trains matrices as Muon does, but for rounding, those of one shape together: a GPU would wait for its host."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401 (as in torch)
+        """Move the weights by their gradients."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    alike.setdefault(weight.shape, []).append(weight)
+            for weights in alike.values():
+                self._move(weights, group)
+        return loss
+
+    def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        for weight in weights:
+            if "momentum_buffer" not in self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        means = [self.state[weight]["momentum_buffer"] for weight in weights]
+        torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(gradients, means, group["momentum"]) if group["nesterov"] else means
+        moves = _orthogonal(torch.stack(ahead), group["ns_coefficients"], group["ns_steps"], group["eps"])
+        rows, columns = weights[0].shape
+        rate = group["lr"] * math.sqrt(max(1, rows / columns))
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(weights, list(moves.float().unbind()), alpha=-rate)
+
+
+def _orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """Return the nearest orthogonal matrices of `(K, M, N)`, about, in bfloat16: Newton-Schulz as Muon has it."""
+    a, b, c = coefficients
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.bfloat16()
+    x = x.mT if tall else x
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 class ShardedMuon(torch.optim.Muon):

@@ -34,7 +34,15 @@ def plain(example: Example, table: PlaceTable) -> tuple[torch.Tensor, Places]:
     return torch.from_numpy(ids), Places(*parts)
 
 
-@pytest.mark.parametrize("recipe", [LanguageRecipe(documents=10, groups=3), LanguageRecipe(documents=10, row=200)])
+RECIPES = [
+    LanguageRecipe(documents=10, groups=3),
+    LanguageRecipe(documents=10, groups=10),
+    LanguageRecipe(documents=10, rows=(200,)),
+    LanguageRecipe(documents=10, rows=(30, 50, 200)),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_loss_is_the_weighted_mean_of_single_documents(
     made: tuple[Mixture, PlaceTable, Transformer], recipe: LanguageRecipe
 ) -> None:
@@ -57,6 +65,7 @@ def test_rows_hold_whole_documents_and_ask_for_what_weighs(made: tuple[Mixture, 
     mixture, table, _ = made
     examples = [mixture.example(number) for number in range(30)]
     batch = packed(examples, table, 120)
+    assert int(batch["document"].max()) > 0
     found, asked = [], dict(zip(batch["asked"].tolist(), batch["weights"].tolist(), strict=True))
     for row, (ids, document) in enumerate(zip(batch["ids"], batch["document"], strict=True)):
         assert (ids[document < 0] == table.pad).all()
@@ -69,6 +78,31 @@ def test_rows_hold_whole_documents_and_ask_for_what_weighs(made: tuple[Mixture, 
     wanted = [(example.ids, [0.0, *example.weights[1:]]) for example in examples]
     assert sorted(found) == sorted(wanted)
     assert len(batch["ids"]) < 30 and batch["targets"].tolist() == batch["ids"].flatten()[batch["asked"] + 1].tolist()
+
+
+def test_each_document_goes_into_the_shortest_rows_that_hold_it(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, transformer = made
+    recipe = LanguageRecipe(documents=30, rows=(40, 60, 200))
+    batch = LanguageStage(transformer, mixture, table, recipe).batch(0)
+    wanted = {40: 0, 60: 0, 200: 0}
+    for number in range(30):
+        wanted[next(length for length in wanted if len(mixture.example(number).ids) <= length)] += 1
+    assert min(wanted.values()) > 0
+    found = {}
+    for group in sorted({name.split()[0] for name in batch}):
+        ids, index = batch[f"{group} ids"], batch[f"{group} index"]
+        found[ids.shape[1]] = int(((index == 0) & (ids != table.pad)).sum())
+    assert found == wanted
+
+
+def test_rows_of_one_document_each_need_no_mask(made: tuple[Mixture, PlaceTable, Transformer]) -> None:
+    mixture, table, _ = made
+    longest = max((mixture.example(number) for number in range(20)), key=lambda example: len(example.ids))
+    batch = packed([longest], table, len(longest.ids) + 3)
+    assert "document" not in batch
+    # a compiled graph takes any number of rows but one
+    assert batch["ids"].shape == (2, len(longest.ids) + 3) and (batch["ids"][1] == table.pad).all()
+    assert batch["targets"].tolist() == [t for t, w in zip(longest.ids[1:], longest.weights[1:], strict=True) if w]
 
 
 def test_a_document_that_is_longer_than_a_row_is_refused(made: tuple[Mixture, PlaceTable, Transformer]) -> None:

@@ -72,7 +72,7 @@ def test_settled_sums_are_plain_embeddings() -> None:
     Transformer(SHAPE).load_state_dict(transformer.state_dict())
 
 
-@pytest.mark.parametrize("recipe", [LanguageRecipe(documents=8, groups=2), LanguageRecipe(documents=8, row=200)])
+@pytest.mark.parametrize("recipe", [LanguageRecipe(documents=8, groups=2), LanguageRecipe(documents=8, rows=(200,))])
 def test_a_code_that_is_never_seen_moves_with_those_that_share_a_level(recipe: LanguageRecipe, tmp_path: Path) -> None:
     mixture, table, transformer = tiny_language(tmp_path)
     first = min(mixture.vocabulary.codes)

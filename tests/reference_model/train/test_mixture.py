@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cm3leon.objective import Specials, unmask
-from cm3leon.train.mixture import WORD_WEIGHT, Mixture
+from cm3leon.train.mixture import WORD_SHARE, Mixture
 from cm3leon.train.shards import Shards
 from cm3leon.vocab import Vocabulary, trained_vocabulary
 
@@ -80,7 +80,7 @@ def test_only_the_answer_weighs(shards: Shards, vocabulary: Vocabulary, kind: st
             told = vocabulary.decode(token for token in asked if vocabulary.is_text(token))
             wanted = CAPTIONS if kind == "captioning" else [answer for _, answer in QUESTIONS]
             assert any(f" {words}" in told for words in wanted) and "Question" not in told
-            assert {weight for weight in example.weights if weight} == {WORD_WEIGHT}
+            assert {weight for weight in example.weights if weight} == {4 * WORD_SHARE}
         else:
             codes = vocabulary.image_codes(asked)
             assert codes[0] in ({16} if kind == "editing" else {0, 20}) and codes == list(range(codes[0], codes[0] + 4))
@@ -126,3 +126,16 @@ def test_retrieved_documents_stand_before_the_wish_and_do_not_weigh(shards: Shar
         asked = [token for token, weight in zip(example.ids, example.weights, strict=True) if weight]
         assert sorted(codes) == [0, 1, 2, 3, 20, 21, 22, 23]
         assert vocabulary.image_codes(asked) == codes[4:]
+
+
+def test_the_first_documents_are_of_the_first_stratum_alone(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    codes = np.arange(7, dtype=np.uint16)[:, None, None].repeat(5, 1).repeat(4, 2)  # record i is told by code i
+    np.save(tmp_path / "shard-0000.npy", codes)
+    (tmp_path / "shard-0000.jsonl").write_text(7 * (json.dumps(WORDS) + "\n"), encoding="utf-8")
+    mixture = Mixture(Shards(tmp_path), vocabulary, {"text-to-image": 1.0}, easy=50)
+
+    def shown(numbers: range) -> set[int]:
+        drawn = (token for number in numbers for token in mixture.example(number).ids if token in vocabulary.codes)
+        return set(vocabulary.image_codes(drawn))
+
+    assert shown(range(50)) == {0, 3, 6} and shown(range(50, 150)) == set(range(7))

@@ -27,9 +27,9 @@ from .tiny_language import tiny_language
 pytestmark = pytest.mark.slow
 STEPS, STOP = 6, 3
 RECIPES = {
-    "adam": (LanguageRecipe(documents=8, row=200, muon_rate=0.0), Schedule(STEPS, rate=1e-3, warmup=2)),
+    "adam": (LanguageRecipe(documents=8, rows=(200,), muon_rate=0.0), Schedule(STEPS, rate=1e-3, warmup=2)),
     # not clipped: Muon makes much of the last bit of a norm that is summed in another order
-    "muon": (LanguageRecipe(documents=8, row=200), Schedule(STEPS, rate=1e-3, warmup=2, clip=100.0)),
+    "muon": (LanguageRecipe(documents=8, rows=(200,)), Schedule(STEPS, rate=1e-3, warmup=2, clip=100.0)),
 }
 
 

@@ -28,6 +28,17 @@ def test_the_shipped_tokenizer_and_encoder_can_be_taken(tmp_path: Path) -> None:
     assert codes.shape == (1, workshop.trained_encoder().config.dimension)
 
 
+def test_the_shipped_transformer_can_be_fine_tuned_on(tmp_path: Path) -> None:
+    workshop = Workshop(PLANS["gpu"], tmp_path, Pace(), "cpu")
+    workshop.adopt()
+    workshop.adopt_transformer()
+    shipped = read(SHIPPED).checkpoint.transformer.state_dict()
+    start = workshop.transformer("pretrain").state_dict()
+    assert shipped.keys() == start.keys() and all(torch.equal(start[name], shipped[name]) for name in shipped)
+    with pytest.raises(ValueError, match="try --plan gpu"):
+        Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu").adopt_transformer()
+
+
 def test_a_stage_does_not_go_on_from_weights_that_were_taken(tmp_path: Path) -> None:
     workshop = Workshop(PLANS["cpu"], tmp_path, Pace(), "cpu", steps=1)
     workshop.adopt()
