@@ -6,15 +6,14 @@ What a family is asked, id by id, is its `Layout` (`prompts.py`, `chameleon_prom
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 
+from cm3leon.candidates import gathered, nearest_picture, nearest_text
 from cm3leon.chameleon_prompts import DRAWING_JOBS, ChameleonReader
 from cm3leon.checkpoints import Checkpoint
 from cm3leon.decoding import Sampling, mixture
@@ -40,7 +39,6 @@ JOBS: tuple[Job, ...] = (
     "captioning",
     "vqa",
 )
-_Made = TypeVar("_Made")
 LONGEST_WORDS: dict[Job, int] = {"captioning": 96, "vqa": 24}
 _KNOBS = frozenset({"temperature", "top_p"})
 _TEXT_KNOBS = _KNOBS | {"max_tokens"}
@@ -216,8 +214,10 @@ class Cm3leon:
         nucleus = Sampling("top-p", temperature, top_p)
         if request.job not in IMAGE_JOBS:
             likeliest = Sampling("greedy") if request.temperature is None else nucleus
-            more = d.captions - 1 if request.job == "captioning" and temperature and self.embedder is not None else 0
-            return [likeliest, *[nucleus] * more]
+            several = request.job == "captioning" and temperature > 0 and self.embedder is not None
+            # the dual encoder reads no longer ones
+            several = several and self._new(request) <= LONGEST_WORDS["captioning"]
+            return [likeliest] + [nucleus] * (d.captions - 1 if several else 0)
         contrast = Sampling("cd-k", temperature, alpha=d.alpha, k=d.k)
         if d.mode == "mixture":
             return list(mixture(nucleus, contrast, request.best_of))
@@ -226,17 +226,11 @@ class Cm3leon:
 
     def _pictures(self, requests: Sequence[Request], wishes: Sequence[_Wish]) -> Iterator[tuple[int, Answer]]:
         written = self._generator.pictures([wish.prompt for wish in wishes])
-        for position, candidates in _gathered(wishes, ((number, self._decoded(codes)) for number, codes in written)):
+        drawn = ((number, self._decoded(codes)) for number, codes in written)
+        for position, candidates in gathered([wish.position for wish in wishes], drawn):
             request = requests[position]
-            yield position, Generation((image_of(_sized(self._best(request, candidates), request)),))
-
-    def _best(self, request: Request, candidates: Sequence[Pixels]) -> Pixels:
-        """Return the candidate whose vector is nearest to the words; the first of one, or of equals."""
-        words = caption_of(request)
-        if len(candidates) == 1 or self.embedder is None or not words.strip():
-            return candidates[0]
-        scores = self.embedder.pictures(candidates) @ self.embedder.texts([words])[0]
-        return candidates[int(np.argmax(scores))]
+            best = candidates[nearest_picture(self.embedder, caption_of(request), candidates)]
+            yield position, Generation((image_of(_sized(best, request)),))
 
     def _words(
         self, requests: Sequence[Request], wishes: Sequence[_Wish], longest: int
@@ -244,17 +238,13 @@ class Cm3leon:
         decode = self.checkpoint.vocabulary.decode
         written = self._generator.words([wish.prompt for wish in wishes], longest)
         said = ((number, (decode(ids).strip(), ended)) for number, ids, ended in written)
-        for position, candidates in _gathered(wishes, said):
-            text, ended = candidates[self._nearest(requests[position], [text for text, _ in candidates])]
+        for position, candidates in gathered([wish.position for wish in wishes], said):
+            best = 0
+            if len(candidates) > 1:
+                shown = fitted(pixels(picture_of(requests[position])), self.checkpoint.config.image.pixels)
+                best = nearest_text(self.embedder, shown, [text for text, _ in candidates])
+            text, ended = candidates[best]
             yield position, Generation((Text(text),), "stop" if ended else "length")
-
-    def _nearest(self, request: Request, texts: Sequence[str]) -> int:
-        """Return which text's vector is nearest to the picture: the first of one, of equals, or where all are empty."""
-        told = [number for number, text in enumerate(texts) if text]
-        if len(texts) == 1 or not told or self.embedder is None:
-            return 0
-        (shown,) = self.embedder.pictures([fitted(pixels(picture_of(request)), self.checkpoint.config.image.pixels)])
-        return told[int(np.argmax(self.embedder.texts([texts[number] for number in told]) @ shown))]
 
     @torch.inference_mode()
     def _coded(self, picture: Pixels) -> list[int]:
@@ -271,17 +261,6 @@ class Cm3leon:
     @property
     def _device(self) -> torch.device:
         return self.checkpoint.image_tokenizer.quantize.embedding.weight.device
-
-
-def _gathered(wishes: Sequence[_Wish], made: Iterable[tuple[int, _Made]]) -> Iterator[tuple[int, list[_Made]]]:
-    """Yield each position with what was made of all its wishes, in their order, once the last of them is there."""
-    waiting = Counter(wish.position for wish in wishes)
-    found: dict[int, dict[int, _Made]] = {}
-    for number, one in made:
-        position = wishes[number].position
-        found.setdefault(position, {})[number] = one
-        if len(found[position]) == waiting[position]:
-            yield position, [candidate for _, candidate in sorted(found.pop(position).items())]
 
 
 def _needed(streams: tuple[Ids, ...], weights: tuple[float, ...]) -> tuple[tuple[Ids, ...], tuple[float, ...]]:

@@ -219,7 +219,7 @@ def test_of_several_captions_the_one_nearest_to_the_picture_is_told(checkpoint: 
 
     def told(model: Cm3leon, light: int, **knobs: float) -> list[str]:
         shown = image_of(np.full((40, 40, 3), light, np.uint8), "source")
-        requests = [replace(asked("captioning", s, (shown,)), max_tokens=9, **knobs) for s in range(4)]  # type: ignore[arg-type]
+        requests = [replace(asked("captioning", s, (shown,)), **{"max_tokens": 9, **knobs}) for s in range(4)]  # type: ignore[arg-type]
         return [part.text for r in requests for part in answer(model, r).parts if isinstance(part, Text)]
 
     for light, order in ((250, 1), (5, -1)):
@@ -228,6 +228,8 @@ def test_of_several_captions_the_one_nearest_to_the_picture_is_told(checkpoint: 
         assert nearest != likeliest
         # the likeliest words are what a temperature of 0 asks for
         assert told(five, light, temperature=0.0) == told(one, light, temperature=0.0)
+    # longer texts than a caption's are not for the encoder
+    assert told(five, 250, max_tokens=97) == told(one, 250, max_tokens=97)
     unranked = Cm3leon("x", checkpoint, "0", Defaults({}, temperature=2.0, captions=5))
     assert told(unranked, 250) == told(one, 250)
     assert answer(five, asked("vqa")) == answer(one, asked("vqa"))
