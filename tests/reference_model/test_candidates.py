@@ -18,7 +18,7 @@ class Shade:
     dimension = 2
 
     def texts(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        assert all(texts), "an encoder refuses empty texts"
+        assert all(text.strip() for text in texts), "an encoder refuses empty texts"
         return self._turned([len(text) / 10 for text in texts])
 
     def pictures(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
