@@ -15,14 +15,15 @@ pytestmark = pytest.mark.slow
 
 BASELINE = ROOT / "tests" / "golden" / "gate_cm3leon.json"
 SHIPPED = ROOT / "reference_model" / "cm3leon" / "weights" / "blocksworld"
+LIMITS = {"blocksworld_edit": "100", "blocksworld_vqa": "800"}
 TOLERANCE = ("--tolerance", "blocksworld_vqa.*=1", "--tolerance", "blocksworld_edit.*=0.02")
 
 
 def gated(desk: Desk, weights: Path, output: Path) -> Ended:
     """Run both tasks of the baseline with weights, and hold the runs against it."""
     words = ("-m", "cm3leon", "-a", f"weights={weights}", "-o", output, "--json")
-    for task in ("blocksworld_edit", "blocksworld_vqa"):
-        ended = desk.evalkit("run", task, *words)
+    for task, limit in LIMITS.items():
+        ended = desk.evalkit("run", task, "-L", limit, *words)
         assert ended.code == 0, ended.err
     return desk.evalkit("gate", output, "--baseline", BASELINE, *TOLERANCE, "--json")
 
