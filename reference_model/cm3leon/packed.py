@@ -37,7 +37,10 @@ class PackedLinear(nn.Module):
 def can_pack(weight: Tensor) -> bool:
     """Return whether a matrix of this dtype, on this device, is multiplied faster when it is packed."""
     here = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return here and weight.dtype in _DTYPES and weight.numel() >= _LEAST
+    if not here or weight.dtype not in _DTYPES or weight.numel() < _LEAST:
+        return False
+    # older CPUs have no instructions for bfloat16, and oneDNN then refuses it
+    return weight.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def linear(weight: Tensor, rows: int) -> nn.Module:

@@ -41,6 +41,8 @@ def test_small_weights_and_other_devices_stay_plain() -> None:
     assert isinstance(linear(torch.zeros(8, 8), 32), torch.nn.Linear)
     assert isinstance(linear(torch.zeros(512, 512, device="meta"), 32), torch.nn.Linear)
     assert isinstance(linear(torch.zeros(512, 512), 32), PackedLinear)
+    narrow = linear(torch.zeros(512, 512, dtype=torch.bfloat16), 32)
+    assert isinstance(narrow, PackedLinear) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def test_packing_leaves_a_model_as_it_is() -> None:
