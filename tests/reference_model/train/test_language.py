@@ -49,8 +49,8 @@ def test_the_loss_is_the_weighted_mean_of_single_documents(
     mixture, table, transformer = made
     # weights that make much of what is attended to
     with torch.no_grad():
-        for weight in transformer.parameters():
-            weight.normal_(0, 0.3, generator=torch.Generator().manual_seed(0))
+        for parameter in transformer.parameters():
+            parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(0))
     found = losses_of(LanguageStage(transformer, mixture, table, recipe), 2)
     total, weights, codes = 0.0, 0.0, list[float]()
     for number in range(20, 30):
