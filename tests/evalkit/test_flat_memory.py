@@ -18,6 +18,10 @@ from tests.benchmarks.bench_executors import Plain, Tiny
 
 BYTES_A_SAMPLE = 60
 """Numbers and lengths of what is still to be asked, and a mark of what the cache answered: 17 bytes, sorted: thrice."""
+TRIES = 2
+"""Runs of each length, of which the least peak counts: how much waits to be written when the peak comes is chance, and
+moves a run's by up to half a megabyte."""
+FEW, MANY = 2000, 10_000
 
 
 def peak(folder: Path, count: int) -> int:
@@ -36,5 +40,5 @@ def peak(folder: Path, count: int) -> int:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
     peak(tmp_path / "warm", 100)
-    few, many = peak(tmp_path / "few", 3000), peak(tmp_path / "many", 7000)
-    assert many - few < BYTES_A_SAMPLE * 4000
+    few, many = (min(peak(tmp_path / f"{count}-{n}", count) for n in range(TRIES)) for count in (FEW, MANY))
+    assert many - few < BYTES_A_SAMPLE * (MANY - FEW)

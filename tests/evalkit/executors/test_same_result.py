@@ -26,7 +26,9 @@ from evalkit.workspace import Workspace
 MODEL: Callable[[Workspace], Model] = partial(cm3leon_model, argument="", options={})
 """The model that is put to the test: the shipped CM3leon."""
 TASKS = ("blocksworld_composition", "blocksworld_edit", "blocksworld_vqa")
-SETTINGS = RunSettings(limit=24, gen={"temperature": "1.0"})
+COUNT = 10
+"""Samples of each task: enough that five workers with batches of two have one each."""
+SETTINGS = RunSettings(limit=COUNT, gen={"temperature": "1.0"})
 
 
 def result(executor: Executor, workspace: Workspace, name: str) -> Mapping[str, object]:
@@ -35,10 +37,10 @@ def result(executor: Executor, workspace: Workspace, name: str) -> Mapping[str, 
         found, folder = run_with(
             build_task(name, workspace, None, {}), executor, cache, SETTINGS, workspace.cache / "runs"
         )
-    assert found.coverage.answered == 24, [r.failure for r in read_samples(folder)]
+    assert found.coverage.answered == COUNT, [r.failure for r in read_samples(folder)]
     assert found.coverage.from_cache == 0
     answers = {record.id: list(record.answer_parts or ()) for record in read_samples(folder)}
-    assert len({json.dumps(answer) for answer in answers.values()}) > 8  # it is no model that always says the same
+    assert len({json.dumps(answer) for answer in answers.values()}) > 3  # it is no model that always says the same
     document = run_json(found)
     return {"answers": answers, **{name: document[name] for name in ("estimates", "series", "protocols", "stamps")}}
 
@@ -47,7 +49,7 @@ def result(executor: Executor, workspace: Workspace, name: str) -> Mapping[str, 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_any_number_of_workers_finds_what_this_process_finds(local_ray: None, tmp_path: Path, workers: int) -> None:
     here = Workspace(cache=tmp_path / "here", batch=16)
-    there = Workspace(cache=tmp_path / "there", batch=3)
+    there = Workspace(cache=tmp_path / "there", batch=2)
     model = MODEL(here)
     settings = RaySettings(workers=workers, gpus_per_worker=0)
     with RayExecutor(MODEL, there, settings) as executor:
