@@ -27,7 +27,7 @@ MODEL: Callable[[Workspace], Model] = partial(cm3leon_model, argument="", option
 """The model that is put to the test: the shipped CM3leon."""
 TASKS = ("blocksworld_composition", "blocksworld_edit", "blocksworld_vqa")
 COUNT = 10
-"""Samples of each task: enough that five workers with batches of two have one each."""
+"""Samples of each task: enough that five workers have a batch each."""
 SETTINGS = RunSettings(limit=COUNT, gen={"temperature": "1.0"})
 
 
@@ -46,10 +46,12 @@ def result(executor: Executor, workspace: Workspace, name: str) -> Mapping[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2, 5])
-def test_any_number_of_workers_finds_what_this_process_finds(local_ray: None, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "batch"), [(1, 4), (2, 5), (5, 2)])
+def test_any_number_of_workers_finds_what_this_process_finds(
+    local_ray: None, tmp_path: Path, workers: int, batch: int
+) -> None:
     here = Workspace(cache=tmp_path / "here", batch=16)
-    there = Workspace(cache=tmp_path / "there", batch=2)
+    there = Workspace(cache=tmp_path / "there", batch=batch)
     model = MODEL(here)
     settings = RaySettings(workers=workers, gpus_per_worker=0)
     with RayExecutor(MODEL, there, settings) as executor:
