@@ -18,7 +18,7 @@ from tests.benchmarks.bench_executors import Plain, Tiny
 
 BYTES_A_SAMPLE = 80
 """Numbers and lengths of what is still to be asked, and a mark of what the cache answered: 17 bytes, sorted: thrice.
-36 to 53 were measured, and 174 where each answer left 113 bytes behind."""
+36 were measured, 53 where a portion of answers left 113 bytes each until its end, and 174 where all answers did."""
 TRIES = 2
 """Runs of each length, of which the least peak counts: how much waits to be written when the peak comes is chance, and
 moves a run's by up to half a megabyte."""
